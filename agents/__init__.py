@@ -1,0 +1,1 @@
+"""Faust agents and everything that touches the world: Kafka, ClickHouse, clocks, environment."""

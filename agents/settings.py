@@ -1,0 +1,136 @@
+"""What differs per deployment: read once from the environment, checked as a whole, secrets masked, passed down."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.errors import ConfigurationError
+from schemas.topics import Topics
+
+PLATFORMS = ("canonical", "bluesky", "mastodon", "x", "reddit")
+
+_SOURCE_STRIDE = 10_000  # source id = position of the raw topic x this + partition
+
+
+@dataclass(frozen=True, slots=True)
+class RawTopic:
+    """One raw topic and the shape of its records."""
+
+    topic: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One deployment of drumbeat. Every field is `DRUMBEAT_<NAME>` in the environment; secrets also as `..._FILE`."""
+
+    kafka: str = "127.0.0.1:9092"  # bootstrap servers, host:port, comma-separated
+    clickhouse: str = field(
+        default="chdb://build/clickhouse", repr=False
+    )  # chdb://PATH or clickhouse(s)://user:password@host:port/db
+    prefix: str = "social"  # of all topic names and consumer groups
+    raw: tuple[RawTopic, ...] = ()  # TOPIC:PLATFORM, comma-separated; empty: <prefix>.raw:canonical
+    listen: str = "127.0.0.1:6066"  # metrics, health and page; port 0 picks a free one
+    author_key: str = field(default="drumbeat-local", repr=False)  # secret of the author hash; change it and authors become others
+    kafka_security: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
+    kafka_mechanism: str = ""  # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+    kafka_username: str = ""
+    kafka_password: str = field(default="", repr=False)
+    kafka_ca: str = ""  # PEM file; empty: the system's
+    kafka_cert: str = ""  # PEM file of the client's certificate and key, for mTLS
+    session_timeout_ms: int = 10_000  # how long a dead worker's partitions stay unserved
+    dedup_horizon_ms: int = 900_000  # log time an id is remembered
+    lateness_ms: int = 30_000  # how long after its end a window stays open
+    min_support: int = 5  # events per 10 s window below which terms nobody watches are not stored
+    log_format: str = "text"  # text or json
+
+    @property
+    def topics(self) -> Topics:
+        """Names of all topics."""
+        return Topics(self.prefix)
+
+    @property
+    def raw_topics(self) -> tuple[RawTopic, ...]:
+        """The raw topics with their platforms, in the order that gives source ids."""
+        return self.raw or (RawTopic(self.topics.raw, "canonical"),)
+
+    def source_id(self, topic: str, partition: int) -> int:
+        """The number that packets and sample references use for a raw partition."""
+        return next(i for i, raw in enumerate(self.raw_topics) if raw.topic == topic) * _SOURCE_STRIDE + partition
+
+    def source_partition(self, source: int) -> tuple[str, int]:
+        """Topic and partition of `source_id`."""
+        return self.raw_topics[source // _SOURCE_STRIDE].topic, source % _SOURCE_STRIDE
+
+    def kafka_options(self) -> dict[str, object]:
+        """Keyword arguments that every aiokafka client takes."""
+        options: dict[str, object] = {"bootstrap_servers": self.kafka, "security_protocol": self.kafka_security}
+        if self.kafka_security in ("SSL", "SASL_SSL"):
+            context = ssl.create_default_context(cafile=self.kafka_ca or None)
+            if self.kafka_cert:
+                context.load_cert_chain(self.kafka_cert)
+            options["ssl_context"] = context
+        if self.kafka_security.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.kafka_mechanism,
+                "sasl_plain_username": self.kafka_username,
+                "sasl_plain_password": self.kafka_password,
+            }
+        return options
+
+
+_SECRETS = ("clickhouse", "author_key", "kafka_password")
+_INTEGERS = ("session_timeout_ms", "dedup_horizon_ms", "lateness_ms", "min_support")
+_CHOICES = {
+    "kafka_security": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "kafka_mechanism": ("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "log_format": ("text", "json"),
+}
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from `DRUMBEAT_*`; raises ConfigurationError naming every problem at once."""
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    names = Settings.__dataclass_fields__
+    for variable in sorted(key for key in environ if key.startswith("DRUMBEAT_")):
+        name = variable.removeprefix("DRUMBEAT_").lower()
+        if name.removesuffix("_file") in _SECRETS and name.endswith("_file"):
+            try:
+                values[name.removesuffix("_file")] = Path(environ[variable]).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                problems.append(f"{variable}: cannot read {environ[variable]!r}: {error.strerror}")
+        elif name in names:
+            _read(variable, name, environ[variable].strip(), values, problems)
+        else:
+            problems.append(f"{variable}: no such setting")
+    if problems:
+        raise ConfigurationError("; ".join(problems))
+    return Settings(**values)  # type: ignore[arg-type]  # every value was checked by name above
+
+
+def _read(variable: str, name: str, text: str, values: dict[str, object], problems: list[str]) -> None:
+    if name in _INTEGERS:
+        if text.isdecimal() and 0 < int(text) < 2**53:
+            values[name] = int(text)
+        else:
+            problems.append(f"{variable}: expected a whole number above 0, got {text!r}")
+    elif name in _CHOICES and text not in _CHOICES[name]:
+        problems.append(f"{variable}: expected one of {', '.join(filter(None, _CHOICES[name]))}, got {text!r}")
+    elif name == "raw":
+        values[name] = _raw_topics(variable, text, problems)
+    else:
+        values[name] = text
+
+
+def _raw_topics(variable: str, text: str, problems: list[str]) -> tuple[RawTopic, ...]:
+    topics = []
+    for item in filter(None, text.split(",")):
+        topic, _, platform = item.strip().partition(":")
+        if platform not in PLATFORMS:
+            problems.append(f"{variable}: {item!r}: expected TOPIC:PLATFORM with a platform of {', '.join(PLATFORMS)}")
+        topics.append(RawTopic(topic, platform))
+    return tuple(topics)

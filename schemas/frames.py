@@ -1,0 +1,73 @@
+"""The tables inside packets and window batches: column names, types and their bytes (Arrow IPC stream, zstd).
+
+Same rows in the same order give the same bytes; whoever builds a frame sorts it.
+"""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+
+SKETCH_SIZE = 64
+"""k of the k-minimum-values sketch of authors: exact below k, standard error 1/sqrt(k-2) = 12.7 % above."""
+
+SAMPLES_PER_ROW = 4
+"""Sample references kept per packet row: the posts with the smallest id hashes, so always the same ones."""
+
+COUNTS: dict[str, pl.DataType] = {
+    "events": pl.Int64(),  # posts + replies + reposts + quotes that name the term, each once
+    "originals": pl.Int64(),  # posts and quotes
+    "replies": pl.Int64(),
+    "reposts": pl.Int64(),
+    "unknown_authors": pl.Int64(),  # events whose author the platform did not give
+    "sentiment_events": pl.Int64(),  # events with a sentiment (brand posts in a supported language)
+    "sentiment_milli": pl.Int64(),  # sum of compound sentiment, in thousandths: -1000..1000 per event
+    "reach": pl.Int64(),  # sum of known follower counts
+}
+"""The additive columns of a term in a window; a correction is a difference of these."""
+
+TERM_ROWS: dict[str, pl.DataType] = {
+    "window_start_ms": pl.Int64(),
+    "term": pl.String(),  # kind:value; kinds are all, brand, hashtag, mention, domain, keyword
+    **COUNTS,
+    "authors": pl.List(pl.UInt64()),  # the SKETCH_SIZE smallest distinct author hashes, ascending
+    "sample_hashes": pl.List(pl.UInt64()),  # id hashes of the sample posts, ascending
+    "sample_partitions": pl.List(pl.Int32()),  # where each of them lies in social.raw
+    "sample_offsets": pl.List(pl.Int64()),
+}
+"""One row per (window, term) of a segment, sorted by both."""
+
+FACET_ROWS: dict[str, pl.DataType] = {
+    "window_start_ms": pl.Int64(),
+    "term": pl.String(),
+    "facet": pl.String(),  # lang:en, platform:bluesky, community:r/python
+    "events": pl.Int64(),
+}
+"""Break-down of watched terms (all:, brand:) only, sorted by all three keys."""
+
+
+def to_bytes(frame: pl.DataFrame) -> bytes:
+    """The frame as an Arrow IPC stream."""
+    sink = io.BytesIO()
+    frame.write_ipc_stream(sink, compression="zstd")
+    return sink.getvalue()
+
+
+def from_bytes(data: bytes) -> pl.DataFrame:
+    """The frame of `to_bytes`, column for column."""
+    return pl.read_ipc_stream(io.BytesIO(data))
+
+
+def empty(columns: dict[str, pl.DataType]) -> pl.DataFrame:
+    """A frame of these columns without rows."""
+    return pl.DataFrame(schema=columns)
+
+
+WATCHED_KINDS = ("all:", "brand:")
+"""Terms of these kinds are always stored and always kept; all others need a minimum support."""
+
+
+def is_watched(term: pl.Expr) -> pl.Expr:
+    """Whether the term is always stored."""
+    return term.str.starts_with(WATCHED_KINDS[0]) | term.str.starts_with(WATCHED_KINDS[1])
