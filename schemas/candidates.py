@@ -61,14 +61,14 @@ class CandidateBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(CandidateBatch)
+_decoder = msgspec.msgpack.Decoder(tuple[CandidateBatch, ...])
 
 
-def encode_candidates(batch: CandidateBatch) -> bytes:
-    """The batch as msgpack; same batch, same bytes."""
-    return _encoder.encode(batch)
+def encode_candidates(batches: tuple[CandidateBatch, ...]) -> bytes:
+    """Consecutive batches of one partition as one record; what counts is the batch's number, not how they are grouped."""
+    return _encoder.encode(batches)
 
 
-def decode_candidates(data: bytes) -> CandidateBatch:
-    """The batch of `encode_candidates`; raises msgspec.DecodeError on anything else."""
+def decode_candidates(data: bytes) -> tuple[CandidateBatch, ...]:
+    """The batches of `encode_candidates`; raises msgspec.DecodeError on anything else."""
     return _decoder.decode(data)

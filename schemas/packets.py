@@ -1,4 +1,4 @@
-"""What ingest tells detect about one segment of one raw partition."""
+"""What ingest tells detect about segments of one raw partition."""
 
 from __future__ import annotations
 
@@ -8,28 +8,45 @@ import polars as pl
 from schemas import frames
 
 
-class Packet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Counts of one segment `[start, end)` of raw partition `source` for one partials partition.
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """Header of one segment `[start, end)`; records = counted + duplicates + filtered + dead."""
 
-    Final packets of a source tile its log. A provisional one holds the open segment so far and replaces the one before.
-    """
-
-    source: int
-    sources: int  # partitions of the raw topic, so that detect knows whom to wait for
     start: int
     end: int
-    final: bool
-    clock_ms: int | None  # log clock behind the segment: no more on-time events of this source before it; None: no clock yet
-    idle_ms: int = 0  # provisional only: how long the source had nothing new; 0 while it flows
-    behind: bool = False  # the worker was still catching up with the log when it sent this
-    records: int = 0  # raw records in the segment = counted + duplicates + filtered + dead
+    step_ms: int  # start of the second of the log clock that the segment lies in; all its records share it
+    clock_ms: int  # log clock including the record that ended the segment: no more on-time events in earlier seconds
+    records: int = 0
     counted: int = 0
     duplicates: int = 0
     filtered: int = 0
     dead: int = 0
-    terms: bytes = b""  # frames.TERM_ROWS as Arrow IPC; empty: no rows
-    facets: bytes = b""  # frames.FACET_ROWS
 
+
+class Packet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Counts of consecutive segments of raw partition `source` for one partials partition.
+
+    Segments of final packets tile the source's log; several may share a packet (when a worker catches up), and what
+    counts is the segment: one that was seen before is dropped, whatever packet it comes in. A provisional packet holds
+    the one open segment so far (or, empty, just says that the source is there) and replaces the one before.
+    """
+
+    source: int
+    sources: int  # raw partitions in all, so that detect knows whom to wait for
+    final: bool
+    segments: tuple[Segment, ...]
+    idle_ms: int = 0  # provisional only: how long the source had nothing new when this was sent; 0 while it flows
+    behind: bool = False  # the worker was still catching up with the log when it sent this
+    terms: bytes = b""  # PACKET_TERMS as Arrow IPC; empty: no rows
+    facets: bytes = b""  # PACKET_FACETS
+
+
+NO_CLOCK_MS = -1
+"""clock_ms and step_ms of a source that has no log clock yet."""
+
+PACKET_TERMS: dict[str, pl.DataType] = {"segment": pl.UInt32(), **frames.TERM_ROWS}
+"""Term rows with the position of their segment in `Packet.segments`, sorted by segment, window and term."""
+
+PACKET_FACETS: dict[str, pl.DataType] = {"segment": pl.UInt32(), **frames.FACET_ROWS}
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Packet)
@@ -46,10 +63,10 @@ def decode_packet(data: bytes) -> Packet:
 
 
 def term_rows(packet: Packet) -> pl.DataFrame:
-    """The packet's counts as a frame of `frames.TERM_ROWS`."""
-    return frames.from_bytes(packet.terms) if packet.terms else frames.empty(frames.TERM_ROWS)
+    """The packet's counts as a frame of `PACKET_TERMS`."""
+    return frames.from_bytes(packet.terms) if packet.terms else frames.empty(PACKET_TERMS)
 
 
 def facet_rows(packet: Packet) -> pl.DataFrame:
-    """The packet's break-down as a frame of `frames.FACET_ROWS`."""
-    return frames.from_bytes(packet.facets) if packet.facets else frames.empty(frames.FACET_ROWS)
+    """The packet's break-down as a frame of `PACKET_FACETS`."""
+    return frames.from_bytes(packet.facets) if packet.facets else frames.empty(PACKET_FACETS)

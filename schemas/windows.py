@@ -15,7 +15,7 @@ WINDOW_ROWS: dict[str, pl.DataType] = {
     "term": pl.String(),
     "part": pl.String(),  # "<detect partition>" for the window itself; "<detect partition>/<source>:<segment start>" for events
     # that came after the window was forgotten: a row beside it, to be added. (term, window_start_ms, part) is the row's key
-    "version": pl.Int64(),  # of two rows with one key the higher version is the truth
+    "version": pl.Int64(),  # offset in social.partials behind which the row was made: of two rows with one key the higher is the truth
     **frames.COUNTS,
     "authors": pl.List(pl.UInt64()),  # k-minimum-values sketch
 }
@@ -30,10 +30,9 @@ TOTAL_ROWS: dict[str, pl.DataType] = {
 
 
 class WindowBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Rows that detect partition `partition` sent as its `sequence`-th batch; the same batch again is a replay."""
+    """Rows that detect partition `partition` made. Rows of a replay have the same keys, and the same bytes where the version is the same."""
 
     partition: int
-    sequence: int
     rows: bytes = b""  # WINDOW_ROWS as Arrow IPC
     facets: bytes = b""  # frames.FACET_ROWS plus part and version: FACET_WINDOW_ROWS
     totals: bytes = b""  # TOTAL_ROWS
