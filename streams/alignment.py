@@ -1,0 +1,233 @@
+"""Alignment: packets of all sources in one canonical order, each segment exactly once, however their arrival interleaves.
+
+Per source, `next` is the offset up to which final segments were taken: an earlier segment is a replay and dropped, a
+later one is a gap and stops the pipeline. Segments wait until every source that holds the watermark has passed their
+second of the log clock; then they are handed out by (second, source, start). The watermark never goes back.
+
+A source does not hold it when it is idle (it said so in a packet), or trails the fastest by more than `stall_ms`
+without being behind in its log, or when more than `max_pending` segments wait. When all are idle, time goes on at the
+pace that their packets report. All of this is decided from packets, so it is a function of the partials log.
+State: one entry per source, at most `max_pending` segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import polars as pl
+
+from schemas import frames
+from schemas.errors import BrokenLog
+from schemas.packets import NO_CLOCK_MS, Packet, Segment, facet_rows, term_rows
+from streams.segments import STEP_MS
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentParams:
+    """Whom to wait for, and how long."""
+
+    stall_ms: int = 60_000  # log time; a source fed from an old backlog must not delay the others' alerts for ever
+    max_pending: int = 200_000  # segments; about 1 kB each at 1 s and low rates
+
+    def __post_init__(self) -> None:
+        if self.stall_ms < STEP_MS or self.max_pending < 1:
+            raise ValueError("stall_ms must be at least 1000 and max_pending at least 1")
+
+
+class Source(msgspec.Struct):
+    """What is known of one raw partition."""
+
+    next: int
+    clock_ms: int = NO_CLOCK_MS
+    idle_ms: int = 0
+    idle_clock_ms: int = NO_CLOCK_MS
+    behind: bool = False
+    applied_end: int = NO_CLOCK_MS  # end of the open segment [next, ...) as handed out while idle, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One segment's rows, waiting or handed out."""
+
+    step_ms: int
+    source: int
+    start: int
+    end: int
+    final: bool
+    terms: pl.DataFrame  # frames.TERM_ROWS
+    facets: pl.DataFrame  # frames.FACET_ROWS
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Its position in the canonical order."""
+        return self.step_ms, self.source, self.start
+
+
+class _PieceBytes(msgspec.Struct, array_like=True):
+    step_ms: int
+    source: int
+    start: int
+    end: int
+    final: bool
+    terms: bytes
+    facets: bytes
+
+
+class _Snapshot(msgspec.Struct):
+    sources: dict[int, Source]
+    expected: int
+    watermark_ms: int
+    pending: list[_PieceBytes]
+    overlays: list[_PieceBytes]
+
+
+@dataclass(slots=True)
+class AlignmentState:
+    """Owned by the caller."""
+
+    sources: dict[int, Source] = field(default_factory=dict)
+    expected: int = 0  # sources there are in all
+    watermark_ms: int = NO_CLOCK_MS
+    pending: list[Piece] = field(default_factory=list)
+    overlays: dict[int, Piece] = field(default_factory=dict)  # newest provisional rows per source
+
+    def snapshot(self) -> bytes:
+        """The state as bytes; same state, same bytes."""
+        pending = [_dump(piece) for piece in sorted(self.pending, key=lambda piece: piece.place)]
+        overlays = [_dump(piece) for _, piece in sorted(self.overlays.items())]
+        sources = dict(sorted(self.sources.items()))
+        return msgspec.msgpack.encode(_Snapshot(sources, self.expected, self.watermark_ms, pending, overlays))
+
+    @classmethod
+    def restore(cls, data: bytes) -> AlignmentState:
+        """The state of `snapshot`."""
+        kept = msgspec.msgpack.decode(data, type=_Snapshot)
+        overlays = {piece.source: _load(piece) for piece in kept.overlays}
+        return cls(kept.sources, kept.expected, kept.watermark_ms, [_load(piece) for piece in kept.pending], overlays)
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Pieces to apply, in canonical order, and the time that has come by then."""
+
+    pieces: list[Piece]
+    watermark_ms: int
+    all_idle: bool
+    replayed: int = field(default=0)  # segments dropped because they were seen before
+
+
+def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Aligned:
+    """Takes the next packet of the partials log. Raises BrokenLog on a gap."""
+    state.expected = max(state.expected, packet.sources)
+    replayed = _final(state, packet) if packet.final else _provisional(state, packet)
+    state.watermark_ms = max(state.watermark_ms, _watermark(state, params))
+    ready = sorted((piece for piece in state.pending if piece.step_ms < state.watermark_ms), key=lambda piece: piece.place)
+    if ready:
+        state.pending = [piece for piece in state.pending if piece.step_ms >= state.watermark_ms]
+    return Aligned(ready, state.watermark_ms, _all_idle(state), replayed)
+
+
+def _final(state: AlignmentState, packet: Packet) -> int:
+    fresh: list[tuple[int, Segment]] = []
+    for number, segment in enumerate(packet.segments):
+        source = state.sources.setdefault(packet.source, Source(next=segment.start))
+        if segment.start < source.next:
+            continue
+        if segment.start > source.next:
+            raise BrokenLog(
+                f"source {packet.source}: segment starts at offset {segment.start}, expected {source.next}:"
+                " packets in between are missing from the partials topic (retention, or a lossy broker)"
+            )
+        source.next, source.clock_ms = segment.end, max(source.clock_ms, segment.clock_ms)
+        source.idle_ms, source.behind, source.applied_end = 0, packet.behind, NO_CLOCK_MS
+        fresh.append((number, segment))
+    if fresh:
+        overlay = state.overlays.get(packet.source)
+        if overlay is not None and overlay.start < state.sources[packet.source].next:
+            del state.overlays[packet.source]
+        state.pending = [piece for piece in state.pending if piece.final or piece.source != packet.source]
+        state.pending.extend(_pieces(packet, fresh))
+    return len(packet.segments) - len(fresh)
+
+
+def _provisional(state: AlignmentState, packet: Packet) -> int:
+    (segment,) = packet.segments
+    source = state.sources.setdefault(packet.source, Source(next=segment.start))
+    if segment.start != source.next or segment.end < source.applied_end:
+        return 1
+    source.idle_ms, source.behind = packet.idle_ms, packet.behind
+    source.idle_clock_ms = max(segment.clock_ms, source.clock_ms)
+    if segment.end == segment.start:
+        return 0
+    (piece,) = _pieces(packet, [(0, segment)])
+    state.overlays[packet.source] = piece
+    if packet.idle_ms and segment.end > source.applied_end:
+        source.applied_end = segment.end
+        state.pending = [one for one in state.pending if one.final or one.source != packet.source]
+        state.pending.append(piece)
+    return 0
+
+
+def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]]) -> list[Piece]:
+    terms, facets = _by_segment(term_rows(packet)), _by_segment(facet_rows(packet))
+    return [
+        Piece(
+            segment.step_ms,
+            packet.source,
+            segment.start,
+            segment.end,
+            packet.final,
+            terms.get(number, frames.empty(frames.TERM_ROWS)),
+            facets.get(number, frames.empty(frames.FACET_ROWS)),
+        )
+        for number, segment in wanted
+    ]
+
+
+def _by_segment(rows: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    parts = rows.partition_by("segment", as_dict=True, include_key=False, maintain_order=True)
+    return {int(key[0]): part for key, part in parts.items()}
+
+
+def dump_piece(piece: Piece) -> bytes:
+    """The piece as bytes."""
+    return msgspec.msgpack.encode(_dump(piece))
+
+
+def load_piece(data: bytes) -> Piece:
+    """The piece of `dump_piece`."""
+    return _load(msgspec.msgpack.decode(data, type=_PieceBytes))
+
+
+def _dump(piece: Piece) -> _PieceBytes:
+    terms, facets = frames.to_bytes(piece.terms), frames.to_bytes(piece.facets)
+    return _PieceBytes(piece.step_ms, piece.source, piece.start, piece.end, piece.final, terms, facets)
+
+
+def _load(kept: _PieceBytes) -> Piece:
+    terms, facets = frames.from_bytes(kept.terms), frames.from_bytes(kept.facets)
+    return Piece(kept.step_ms, kept.source, kept.start, kept.end, kept.final, terms, facets)
+
+
+def _watermark(state: AlignmentState, params: AlignmentParams) -> int:
+    sources = state.sources.values()
+    oldest = min((piece.step_ms for piece in state.pending), default=NO_CLOCK_MS)
+    forced = oldest + STEP_MS if len(state.pending) > params.max_pending else NO_CLOCK_MS
+    if len(state.sources) < state.expected:
+        return forced
+    newest = max(source.clock_ms for source in sources)
+    holding = [
+        source.clock_ms
+        for source in sources
+        if not source.idle_ms and (source.behind or source.clock_ms >= newest - params.stall_ms)
+    ]
+    if holding:
+        return max(min(holding) // STEP_MS * STEP_MS, forced)
+    known = [source.idle_clock_ms + source.idle_ms for source in sources if source.idle_clock_ms != NO_CLOCK_MS]
+    return max(max(known, default=NO_CLOCK_MS) // STEP_MS * STEP_MS, forced)
+
+
+def _all_idle(state: AlignmentState) -> bool:
+    return len(state.sources) >= state.expected and all(source.idle_ms for source in state.sources.values())

@@ -1,0 +1,52 @@
+"""Cells: the counts of a term in a window, and the arithmetic of tables of them. Equal sums are equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from schemas import frames
+
+SUMS = list(frames.COUNTS)
+CELL = ["window_start_ms", "term"]
+FACET = ["window_start_ms", "term", "facet"]
+
+CELLS: dict[str, pl.DataType] = {
+    "window_start_ms": pl.Int64(),
+    "term": pl.String(),
+    **frames.COUNTS,
+    "authors": pl.List(pl.UInt64()),
+}
+
+
+def smallest(authors: pl.Expr) -> pl.Expr:
+    """The k-minimum-values sketch of a list of author hashes: the k smallest distinct ones, ascending."""
+    return authors.list.unique().list.sort().list.head(frames.SKETCH_SIZE)
+
+
+def add_cells(parts: Sequence[pl.DataFrame], by: Sequence[str] = CELL) -> pl.DataFrame:
+    """One row per key: counts added, sketches merged, rows that came to nothing dropped."""
+    if not parts:
+        return frames.empty(CELLS)
+    table = pl.concat(parts)
+    gathered = table.lazy().group_by(by).agg(pl.col(SUMS).sum(), pl.col("authors").explode(empty_as_null=False))
+    return gathered.with_columns(smallest(pl.col("authors"))).filter(pl.any_horizontal(pl.col(SUMS) != 0)).sort(by).collect()
+
+
+def add_facets(parts: Sequence[pl.DataFrame], by: Sequence[str] = FACET) -> pl.DataFrame:
+    """One row per key with the events added."""
+    if not parts:
+        return frames.empty(frames.FACET_ROWS)
+    return pl.concat(parts).group_by(by).agg(pl.col("events").sum()).filter(pl.col("events") != 0).sort(by)
+
+
+def negated(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows to be taken off; sketches stay, what they hold was seen."""
+    return rows.with_columns(-pl.col([name for name in SUMS if name in rows.columns]))
+
+
+def by_window(rows: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    """The rows of each window."""
+    parts = rows.partition_by("window_start_ms", as_dict=True, maintain_order=True)
+    return {int(key[0]): part for key, part in parts.items()}

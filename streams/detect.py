@@ -1,0 +1,213 @@
+"""Detect, one partials partition: packets in, stored windows and surges of single terms out; a pure function of its log.
+
+Packets are aligned (streams.alignment), counted into windows (streams.windows), and every second of the log clock that
+had events is one tick of the surge detector (streams.surges), in the same order for ever. Candidate batches are numbered
+without gap, so that curate can drop what a replay sends again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import polars as pl
+
+from schemas import frames
+from schemas.candidates import CandidateBatch, Surge
+from schemas.errors import BrokenLog
+from schemas.packets import Packet
+from schemas.windows import WindowBatch
+from streams.alignment import AlignmentParams, AlignmentState, align, dump_piece, load_piece
+from streams.cells import add_cells, add_facets
+from streams.segments import STEP_MS
+from streams.surges import SurgeParams, SurgeState, detect_surges
+from streams.ticks import quiet_ticks
+from streams.windows import Emitted, LeftOut, Retained, WindowParams, WindowState, apply_pieces, flush_open
+
+
+@dataclass(frozen=True, slots=True)
+class DetectParams:
+    """Everything detect can be told."""
+
+    windows: WindowParams = field(default_factory=WindowParams)
+    alignment: AlignmentParams = field(default_factory=AlignmentParams)
+    surges: SurgeParams = field(default_factory=SurgeParams)
+
+
+@dataclass(slots=True)
+class DetectState:
+    """State of one partials partition, owned by the caller."""
+
+    surges: SurgeState
+    alignment: AlignmentState = field(default_factory=AlignmentState)
+    windows: WindowState = field(default_factory=WindowState)
+    data_tick_ms: int = -1  # last tick with events
+    tick_ms: int = -1  # last tick
+    sequence: int = 0  # of the next candidate batch
+
+    @classmethod
+    def fresh(cls, params: DetectParams) -> DetectState:
+        """The state before the first packet."""
+        return cls(SurgeState(params.surges))
+
+    def snapshot(self) -> dict[str, bytes]:
+        """The state as named sections; a section that did not change keeps its bytes."""
+        return {"detect": _meta(self), "alignment": self.alignment.snapshot(), **_windows(self.windows), **_prefixed(self.surges)}
+
+    @classmethod
+    def restore(cls, sections: Mapping[str, bytes], params: DetectParams) -> DetectState:
+        """The state of `snapshot`; raises BrokenLog if it is of another format."""
+        meta = msgspec.msgpack.decode(sections["detect"], type=_Meta)
+        if meta.format != _FORMAT:
+            raise BrokenLog(f"checkpoint has format {meta.format}, this version reads {_FORMAT}: see CHANGELOG for the upgrade")
+        own = {name.removeprefix("surges/"): data for name, data in sections.items() if name.startswith("surges/")}
+        alignment = AlignmentState.restore(sections["alignment"])
+        windows = _restore_windows(sections, meta)
+        surges = SurgeState.restore(own, params.surges)
+        return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What one packet brought about."""
+
+    windows: list[WindowBatch]
+    candidates: list[CandidateBatch]
+    late_events: int
+    expired_events: int
+    replayed_segments: int
+
+
+def detect(state: DetectState, packet: Packet, offset: int, params: DetectParams) -> Detected:
+    """Applies the packet at `offset` of the partials log. Raises BrokenLog on a gap."""
+    before_ms = state.alignment.watermark_ms
+    aligned = align(state.alignment, packet, params.alignment)
+    emitted = []
+    candidates: list[CandidateBatch] = []
+    if aligned.pieces or aligned.watermark_ms > before_ms:
+        emitted.append(apply_pieces(state.windows, aligned.pieces, aligned.watermark_ms, offset + 1, params.windows))
+        candidates = _tick(state, emitted[0].on_time, aligned.watermark_ms, params)
+    if aligned.all_idle and state.windows.dirty:
+        emitted.append(flush_open(state.windows, offset + 1, params.windows))
+    batches = [_batch(one, params) for one in emitted if one.rows.height or one.totals.height or one.facets.height]
+    late, expired = sum(one.late_events for one in emitted), sum(one.expired_events for one in emitted)
+    return Detected(batches, candidates, late, expired, aligned.replayed)
+
+
+def open_counts(state: DetectState) -> dict[str, int]:
+    """Events of watched terms in windows that are still open, with what the sources' open segments hold: provisional."""
+    watched = frames.is_watched(pl.col("term"))
+    parts = [part for parts in state.windows.open_terms.values() for part in parts]
+    parts += [piece.terms for piece in state.alignment.pending if piece.final]
+    parts += [piece.terms for source, piece in state.alignment.overlays.items() if source not in state.windows.applied]
+    counts: dict[str, int] = {}
+    for part in parts:
+        for term, events in part.filter(watched).select("term", "events").iter_rows():
+            counts[term] = counts.get(term, 0) + events
+    return counts
+
+
+def _tick(state: DetectState, on_time: dict[int, pl.DataFrame], watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
+    """Shows every second with events to the detector, and the quiet ticks between; the last tick is always told to curate."""
+    batches = []
+    for step_ms, rows in on_time.items():
+        tick_ms = step_ms + STEP_MS
+        batches += _quiet(state, tick_ms - 1, params)
+        batches += _one_tick(state, tick_ms, rows, params)
+        state.data_tick_ms = tick_ms
+    batches += _quiet(state, watermark_ms, params)
+    if state.tick_ms >= 0 and (not batches or batches[-1].tick_ms < state.tick_ms):
+        batches.append(_candidates(state, state.tick_ms, [], params))
+    return batches
+
+
+def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[CandidateBatch]:
+    if state.data_tick_ms < 0:
+        return []
+    nothing = frames.empty(frames.TERM_ROWS)
+    ticks = quiet_ticks(state.data_tick_ms, state.tick_ms, until_ms)
+    return [batch for tick_ms in ticks for batch in _one_tick(state, tick_ms, nothing, params)]
+
+
+def _one_tick(state: DetectState, tick_ms: int, rows: pl.DataFrame, params: DetectParams) -> list[CandidateBatch]:
+    state.tick_ms = max(state.tick_ms, tick_ms)  # a source that was given up on may come back behind the others
+    surges = detect_surges(state.surges, state.tick_ms, rows, params.surges)
+    return [_candidates(state, state.tick_ms, surges, params)] if surges else []
+
+
+def _candidates(state: DetectState, tick_ms: int, surges: list[Surge], params: DetectParams) -> CandidateBatch:
+    of = params.windows
+    batch = CandidateBatch(
+        partition=of.partition, partitions=of.partitions, sequence=state.sequence, tick_ms=tick_ms, surges=tuple(surges)
+    )
+    state.sequence += 1
+    return batch
+
+
+def _batch(emitted: Emitted, params: DetectParams) -> WindowBatch:
+    def packed(frame: pl.DataFrame) -> bytes:
+        return frames.to_bytes(frame) if frame.height else b""
+
+    return WindowBatch(
+        partition=params.windows.partition,
+        rows=packed(emitted.rows),
+        facets=packed(emitted.facets),
+        totals=packed(emitted.totals),
+    )
+
+
+_FORMAT = 1
+
+
+class _Meta(msgspec.Struct):
+    format: int
+    data_tick_ms: int
+    tick_ms: int
+    sequence: int
+    watermark_ms: int
+    dirty: list[int]
+    left_out: dict[int, LeftOut]
+
+
+def _meta(state: DetectState) -> bytes:
+    windows = state.windows
+    left_out = {start: window.left_out for start, window in sorted(windows.retained.items())}
+    meta = _Meta(_FORMAT, state.data_tick_ms, state.tick_ms, state.sequence, windows.watermark_ms, sorted(windows.dirty), left_out)
+    return msgspec.msgpack.encode(meta)
+
+
+def _prefixed(surges: SurgeState) -> dict[str, bytes]:
+    return {f"surges/{name}": data for name, data in surges.snapshot().items()}
+
+
+def _windows(state: WindowState) -> dict[str, bytes]:
+    sections = {"sent": frames.to_bytes(state.sent)}
+    for start, parts in state.open_terms.items():
+        state.open_terms[start] = [add_cells(parts)]
+        sections[f"open/{start}"] = frames.to_bytes(state.open_terms[start][0])
+    for start, parts in state.open_facets.items():
+        state.open_facets[start] = [add_facets(parts)]
+        sections[f"open-facets/{start}"] = frames.to_bytes(state.open_facets[start][0])
+    for start, window in state.retained.items():
+        sections[f"retained/{start}"] = frames.to_bytes(window.cells)
+        sections[f"retained-facets/{start}"] = frames.to_bytes(window.facets)
+    for source, piece in state.applied.items():
+        sections[f"applied/{source}"] = dump_piece(piece)
+    return sections
+
+
+def _restore_windows(sections: Mapping[str, bytes], meta: _Meta) -> WindowState:
+    state = WindowState(dirty=set(meta.dirty), sent=frames.from_bytes(sections["sent"]), watermark_ms=meta.watermark_ms)
+    for name, data in sections.items():
+        kind, _, key = name.partition("/")
+        if kind == "open":
+            state.open_terms[int(key)] = [frames.from_bytes(data)]
+        elif kind == "open-facets":
+            state.open_facets[int(key)] = [frames.from_bytes(data)]
+        elif kind == "retained":
+            facets = frames.from_bytes(sections[f"retained-facets/{key}"])
+            state.retained[int(key)] = Retained(frames.from_bytes(data), facets, meta.left_out[int(key)])
+        elif kind == "applied":
+            state.applied[int(key)] = load_piece(data)
+    return state
