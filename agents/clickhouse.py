@@ -91,7 +91,9 @@ class ClickHouse:
         if columns.rows == 0:
             return
         sink = io.BytesIO()
-        columns.frame.write_ipc_stream(sink, compression="lz4", compat_level=pl.CompatLevel.oldest())  # 1
+        columns.frame.write_ipc_stream(
+            sink, compression="uncompressed" if self._target.embedded else "lz4", compat_level=pl.CompatLevel.oldest()
+        )  # 1
         self._call(
             lambda client: client.raw_insert(  # 1, 2
                 columns.table, columns.frame.columns, sink.getvalue(), settings=_INSERT_SETTINGS, fmt="ArrowStream"

@@ -47,7 +47,7 @@ def window_tables(batch: WindowBatch) -> dict[str, Columns]:
 
 
 def _window_columns(table: str, data: bytes, schema: dict[str, pl.DataType]) -> Columns:
-    frame = frames.from_bytes(data).select(schema).cast({"window_start_ms": _TIME, "version": pl.UInt64})
+    frame = frames.from_bytes(data).select(list(schema)).cast({"window_start_ms": _TIME, "version": pl.UInt64})
     return Columns(table, frame.rename({"window_start_ms": "window_start"}))
 
 

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS windows
     sentiment_milli Int64 CODEC(T64, ZSTD(1)),
     reach Int64 CODEC(T64, ZSTD(1)),
     authors Array(UInt64) CODEC(ZSTD(1)),   -- the 64 smallest author hashes; merges by union
-    inserted_at DateTime('UTC') DEFAULT now('UTC') CODEC(Delta, ZSTD(1))
+    inserted_at DateTime('UTC') DEFAULT now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX by_time window_start TYPE minmax  -- the days of a minute's or an hour's condition, which the sort key does not see
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
@@ -38,7 +39,8 @@ CREATE TABLE IF NOT EXISTS window_facets
     part LowCardinality(String),
     version UInt64 CODEC(Delta, ZSTD(1)),
     events Int64 CODEC(T64, ZSTD(1)),
-    inserted_at DateTime('UTC') DEFAULT now('UTC') CODEC(Delta, ZSTD(1))
+    inserted_at DateTime('UTC') DEFAULT now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX by_time window_start TYPE minmax  -- the days of a minute's or an hour's condition, which the sort key does not see
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(window_start)
