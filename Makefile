@@ -1,7 +1,7 @@
 # One door for people and for CI. Everything runs from .venv, which is made from requirements.lock and nothing else.
 
 # The first interpreter that starts and is new enough; `make PYTHON=/path/to/python3` chooses another.
-NEW_ENOUGH = import sys, venv; sys.exit(sys.version_info < (3, 11))
+NEW_ENOUGH = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	if "$$python" -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then command -v "$$python"; break; fi; done)
 
@@ -78,7 +78,7 @@ clean: ## remove all that was made here: .venv, caches, build/
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.locked: requirements.lock
-	@test -n "$(PYTHON)" || { echo "drumbeat needs Python 3.11 or newer; none found. Say where: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "drumbeat needs Python 3.11 or newer with venv (Debian: python3-venv); none found. Say where: make PYTHON=/path/to/python3" >&2; exit 2; }
 	"$(PYTHON)" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
