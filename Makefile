@@ -14,8 +14,9 @@ LOCK_ARGS ?=
 SOURCES := $(wildcard schemas streams agents tests deploy)
 FAST := -m "not integration and not kafka" --ignore=tests/faults
 
-# A lock must not depend on who makes it: no local wheels, no address of an index, no path in it.
-UV_COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+# A lock must not depend on who makes it: no local wheels, no address of an index, no path in it. One version for every Python,
+# so that a check that passes on one passes on all.
+UV_COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock" $(LOCK_ARGS)
 
 # Targets whose code is not in this tree; `make help` does not promise them.
