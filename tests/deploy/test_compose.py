@@ -112,3 +112,23 @@ def test_the_worker_waits_for_topics_and_schema() -> None:
         "schema": "service_completed_successfully",
     }
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_grafana_gets_what_its_provisioning_asks_for() -> None:
+    provisioning = DEPLOY / "grafana/provisioning"
+    sources = [
+        source
+        for path in provisioning.glob("datasources/*.yaml")
+        for source in yaml.safe_load(path.read_text(encoding="utf-8"))["datasources"]
+    ]
+    providers = [
+        provider
+        for path in provisioning.glob("dashboards/*.yaml")
+        for provider in yaml.safe_load(path.read_text(encoding="utf-8"))["providers"]
+    ]
+    grafana, [clickhouse] = SERVICES["grafana"], [source for source in sources if "clickhouse" in source["type"]]
+    assert grafana["environment"]["GF_PLUGINS_PREINSTALL"].split("@")[0] == clickhouse["type"]
+    assert clickhouse["secureJsonData"]["password"].strip("${}") in grafana["environment"]
+    assert clickhouse["jsonData"]["host"] in SERVICES
+    assert clickhouse["jsonData"]["username"] == SERVICES["clickhouse"]["environment"]["CLICKHOUSE_USER"]
+    assert {provider["options"]["path"] for provider in providers} <= {volume.split(":")[1] for volume in grafana["volumes"]}
