@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import clickhouse_connect
 import polars as pl
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError, ProgrammingError
 
 from agents.clickhouse_dsn import Target, parse_dsn
 from schemas.errors import ConfigurationError, SinkUnavailable
@@ -170,6 +170,12 @@ class ClickHouse:
             )
         except ImportError:
             raise ConfigurationError("chdb:// needs the embedded ClickHouse: pip install 'drumbeat[local]'") from None
+        except ProgrammingError as error:
+            if not self._target.embedded:
+                raise
+            raise SinkUnavailable(
+                f"{self._target}: is open in another process, or this one has another path open: {error}"
+            ) from None
         client.database = self.database  # named only now: opening must work before the database exists
         return client
 

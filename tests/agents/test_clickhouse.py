@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +105,37 @@ def test_a_batch_over_hundreds_of_months_is_written_and_not_refused_for_ever(cli
     starts = pl.Series("window_start", [month * 2_678_400_000 for month in range(300)]).cast(pl.Datetime("ms", "UTC"))
     clickhouse.insert(Columns("windows", pl.DataFrame([starts]).with_columns(term=pl.lit("brand:acme"), part=pl.lit("0"))))
     assert clickhouse.query("SELECT count() AS n FROM windows_10s")["n"].item() == 300
+
+
+KILLED_WRITER = """
+import sys
+from agents.clickhouse import ClickHouse
+from schemas.mentions import Mention
+from schemas.rows import mention_columns
+
+clickhouse = ClickHouse.connect(sys.argv[1])
+clickhouse.apply_migrations()
+for batch in range(1_000_000):
+    clickhouse.insert(mention_columns([Mention(post_id=f"{batch}/{n}", platform="x", version=1) for n in range(100)]))
+    print(batch, flush=True)
+"""
+
+
+def test_batches_acknowledged_before_a_kill_are_there_whole_and_until_then_the_path_is_taken(tmp_path: Path) -> None:
+    clickhouse = ClickHouse.connect(f"chdb://{tmp_path}/shared")
+    command = [sys.executable, "-c", KILLED_WRITER, f"chdb://{tmp_path}/shared"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as writer:  # ours
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(10)]
+        with pytest.raises(SinkUnavailable, match="another process"):
+            clickhouse.query("SELECT 1")
+        writer.kill()
+        acknowledged += [int(line) for line in writer.stdout]
+    sql = "SELECT toInt64(splitByChar('/', post_id)[1]) AS batch, count() AS n FROM mentions_live GROUP BY batch ORDER BY batch"
+    batches = clickhouse.query(sql)
+    assert batches["batch"].to_list()[: len(acknowledged)] == acknowledged
+    assert set(batches["n"]) == {100}
+    clickhouse.close()
 
 
 def test_parameters_are_bound_and_never_pasted(clickhouse: ClickHouse) -> None:
