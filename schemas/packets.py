@@ -52,9 +52,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Packet)
 
 
-def encode_packet(packet: Packet) -> bytes:
-    """The packet as msgpack; same packet, same bytes."""
-    return _encoder.encode(packet)
+def encode_packet(packet: Packet, *, behind: bool = False) -> bytes:
+    """The packet as msgpack; same packet, same bytes. `behind` is what the sender knows of its lag."""
+    return _encoder.encode(msgspec.structs.replace(packet, behind=behind) if behind else packet)
 
 
 def decode_packet(data: bytes) -> Packet:

@@ -44,6 +44,7 @@ class DetectState:
     windows: WindowState = field(default_factory=WindowState)
     data_tick_ms: int = -1  # last tick with events
     tick_ms: int = -1  # last tick
+    told_ms: int = -1  # last tick that curate knows of
     sequence: int = 0  # of the next candidate batch
 
     @classmethod
@@ -65,7 +66,7 @@ class DetectState:
         alignment = AlignmentState.restore(sections["alignment"])
         windows = _restore_windows(sections, meta)
         surges = SurgeState.restore(own, params.surges)
-        return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.sequence)
+        return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.told_ms, meta.sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _tick(state: DetectState, on_time: dict[int, pl.DataFrame], watermark_ms: in
         batches += _one_tick(state, tick_ms, rows, params)
         state.data_tick_ms = tick_ms
     batches += _quiet(state, watermark_ms, params)
-    if state.tick_ms >= 0 and (not batches or batches[-1].tick_ms < state.tick_ms):
+    if state.tick_ms > state.told_ms:
         batches.append(_candidates(state, state.tick_ms, [], params))
     return batches
 
@@ -141,7 +142,7 @@ def _candidates(state: DetectState, tick_ms: int, surges: list[Surge], params: D
     batch = CandidateBatch(
         partition=of.partition, partitions=of.partitions, sequence=state.sequence, tick_ms=tick_ms, surges=tuple(surges)
     )
-    state.sequence += 1
+    state.sequence, state.told_ms = state.sequence + 1, tick_ms
     return batch
 
 
@@ -164,6 +165,7 @@ class _Meta(msgspec.Struct):
     format: int
     data_tick_ms: int
     tick_ms: int
+    told_ms: int
     sequence: int
     watermark_ms: int
     dirty: list[int]
@@ -173,7 +175,7 @@ class _Meta(msgspec.Struct):
 def _meta(state: DetectState) -> bytes:
     windows = state.windows
     left_out = {start: window.left_out for start, window in sorted(windows.retained.items())}
-    meta = _Meta(_FORMAT, state.data_tick_ms, state.tick_ms, state.sequence, windows.watermark_ms, sorted(windows.dirty), left_out)
+    meta = _Meta(_FORMAT, state.data_tick_ms, state.tick_ms, state.told_ms, state.sequence, windows.watermark_ms, sorted(windows.dirty), left_out)
     return msgspec.msgpack.encode(meta)
 
 

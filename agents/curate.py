@@ -1,0 +1,133 @@
+"""Curate on Kafka: surges in; moments out, one message per (moment id, sequence); a checkpoint every `checkpoint_ms`.
+
+Written means: 1 the moments are acknowledged, 2 the checkpoint with the offset behind them is written, 3 only then is
+that offset committed. After a crash the log is read on from the newest checkpoint; what the moments topic already holds
+from before the crash is recognised by (moment id, sequence) and not sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.checkpoints import Checkpoints
+from agents.metrics import Metrics
+from agents.outbox import Outbox
+from agents.posts_reader import PostsReader
+from agents.settings import Settings
+from agents.source import Batch, RecordSource
+from agents.watchlist_follower import WatchlistFollower
+from schemas.candidates import decode_candidates
+from schemas.moments import Moment, decode_moment, encode_moment
+from streams.curate import CurateParams, CurateState, curate, needed_posts
+from streams.rounds import Round, RoundState, complete_rounds
+
+CHECKPOINT_MS = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class CurateHandler:
+    """The curate agent's state: there is one, where the one partition of the candidates topic is."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, watchlist: WatchlistFollower, metrics: Metrics) -> None:
+        self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
+        self.posts = PostsReader(settings)
+        self.params = CurateParams()
+        self.partition: TopicPartition | None = None
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """The newest checkpoint, the moments sent since it, and the offset to read on from."""
+        self.source, self.partition = source, None
+        if not partitions:
+            return {}
+        await self.watchlist.ready.wait()
+        (self.partition,) = partitions
+        self.checkpoints = Checkpoints(self.settings, self.outbox.producer, "curate", 0)
+        found = await self.checkpoints.load()
+        sections = found.sections if found is not None else {}
+        self.rounds = RoundState.restore(sections["rounds"]) if found is not None else RoundState()
+        own = {name.removeprefix("curate/"): data for name, data in sections.items() if name.startswith("curate/")}
+        self.state = CurateState.restore(own, self.params) if found is not None else CurateState()
+        told_until = msgspec.msgpack.decode(sections["moments"], type=int) if found is not None else 0
+        self.told, self.told_until = await self._told_since(told_until)
+        first = (await source.consumer.beginning_offsets([self.partition]))[self.partition]
+        self.offset = self.saved_offset = found.offset if found is not None else first
+        self.saved_s = time.monotonic()
+        return {self.partition: self.offset}
+
+    async def revoked(self) -> None:
+        """A last checkpoint, so that the next owner repeats nothing."""
+        if self.partition is not None:
+            await self._checkpoint()
+        self.partition = None
+
+    async def handle(self, batch: Batch) -> None:
+        """Curates the ticks that the new candidates complete."""
+        if self.partition is None:
+            return
+        for record in batch.records.get(self.partition, ()):
+            for candidates in decode_candidates(record.value):
+                for one in complete_rounds(self.rounds, candidates):
+                    await self._round(one)
+            self.offset = record.offset + 1
+        age_s = time.monotonic() - self.saved_s
+        self.metrics.checkpoint_age.labels("curate").set(age_s)
+        if age_s * 1000 >= CHECKPOINT_MS and self.offset > self.saved_offset:
+            await self._checkpoint()
+
+    async def _round(self, one: Round) -> None:
+        refs = needed_posts(self.state, one.surges, self.params)
+        posts = await self.posts.read(refs) if refs else {}
+        moments = curate(self.state, one.tick_ms, one.surges, posts, self.watchlist.brands, self.params)
+        for moment in moments:
+            await self._tell(moment)
+
+    async def _tell(self, moment: Moment) -> None:
+        if (moment.moment_id, moment.sequence) in self.told:
+            self.told.discard((moment.moment_id, moment.sequence))
+            return
+        topic = self.settings.topics.moments
+        sent = await self.outbox.send(topic, encode_moment(moment), key=moment.moment_id.encode(), partition=0)
+        await self.outbox.post([sent])
+        self.metrics.moments.labels(moment.status).inc()
+        _log.info("moment %s/%d %s, severity %d: %s", moment.moment_id, moment.sequence, moment.status, moment.severity, moment.why)
+
+    async def _checkpoint(self) -> None:
+        await self.outbox.drain()  # 1
+        self.told_until = await self._moments_end()
+        curated = {f"curate/{name}": data for name, data in self.state.snapshot().items()}
+        sections = {"rounds": self.rounds.snapshot(), "moments": msgspec.msgpack.encode(self.told_until), **curated}
+        await self.checkpoints.save(self.offset, sections)  # 2
+        assert self.partition is not None
+        await self.source.commit({self.partition: self.offset})  # 3
+        self.saved_offset, self.saved_s = self.offset, time.monotonic()
+        self.metrics.checkpoint_bytes.labels("curate").set(sum(map(len, sections.values())))
+
+    async def _moments_end(self) -> int:
+        partition = TopicPartition(self.settings.topics.moments, 0)
+        end: int = (await self.source.consumer.end_offsets([partition]))[partition]
+        return end
+
+    async def _told_since(self, offset: int) -> tuple[set[tuple[str, int]], int]:
+        """(moment id, sequence) of the moments at and behind an offset."""
+        partition = TopicPartition(self.settings.topics.moments, 0)
+        told: set[tuple[str, int]] = set()
+        consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            first = (await consumer.beginning_offsets([partition]))[partition]
+            end: int = (await consumer.end_offsets([partition]))[partition]
+            consumer.seek(partition, max(offset, first))
+            while await consumer.position(partition) < end:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    moments = [decode_moment(record.value) for record in records if record.value]
+                    told |= {(moment.moment_id, moment.sequence) for moment in moments}
+        finally:
+            await consumer.stop()
+        return told, end

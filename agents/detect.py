@@ -1,0 +1,129 @@
+"""Detect on Kafka: packets in; windows and surges out; a checkpoint of the state every `checkpoint_ms`.
+
+Written means: 1 windows and candidates are acknowledged, 2 the checkpoint with the offset behind them is written, 3 only
+then is that offset committed. After a crash the newest checkpoint is loaded and the log read on from its offset: the
+same rows and candidates are made again, under the same keys and numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from agents.checkpoints import Checkpoints
+from agents.metrics import Metrics
+from agents.outbox import Outbox
+from agents.settings import Settings
+from agents.source import Batch, RecordSource
+from schemas.candidates import CandidateBatch, encode_candidates
+from schemas.packets import decode_packet
+from schemas.windows import encode_windows
+from streams.detect import Detected, DetectParams, DetectState, detect, open_counts
+from streams.windows import WindowParams
+
+CHECKPOINT_MS = 10_000
+
+
+@dataclass(slots=True)
+class _Owned:
+    """One partials partition of this worker."""
+
+    state: DetectState
+    params: DetectParams
+    checkpoints: Checkpoints
+    offset: int  # next record of the partials log
+    saved_offset: int
+    saved_s: float
+
+
+class DetectHandler:
+    """The detect agent's state: one operator state per partials partition it owns."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, metrics: Metrics) -> None:
+        self.settings, self.outbox, self.metrics = settings, outbox, metrics
+        self.owned: dict[TopicPartition, _Owned] = {}
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """The newest checkpoint of every partition, and the offset to read on from."""
+        self.source = source
+        count = len(source.consumer.partitions_for_topic(self.settings.topics.partials) or partitions)
+        self.owned = {}
+        for tp in partitions:
+            first = (await source.consumer.beginning_offsets([tp]))[tp]
+            self.owned[tp] = await self._load(tp, count, first)
+        return {tp: owned.offset for tp, owned in self.owned.items()}
+
+    async def revoked(self) -> None:
+        """A last checkpoint, so that the next owner repeats nothing."""
+        for tp, owned in self.owned.items():
+            await self._checkpoint(tp, owned)
+        self.owned = {}
+
+    async def handle(self, batch: Batch) -> None:
+        """Applies new packets, sends what they brought about, writes checkpoints that are due."""
+        for tp, records in batch.records.items():
+            owned = self.owned[tp]
+            for record in records:
+                packet = decode_packet(record.value)
+                done = await asyncio.to_thread(detect, owned.state, packet, record.offset, owned.params)
+                owned.offset = record.offset + 1
+                await self._send(tp, done)
+        for tp, owned in self.owned.items():
+            age_s = time.monotonic() - owned.saved_s
+            self.metrics.checkpoint_age.labels("detect").set(age_s)
+            self.metrics.watermark.labels(str(tp.partition)).set(owned.state.alignment.watermark_ms / 1000)
+            self.metrics.pending.labels(str(tp.partition)).set(len(owned.state.alignment.pending))
+            if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset:
+                await self._checkpoint(tp, owned)
+
+    def open_counts(self) -> dict[str, int]:
+        """Provisional counts of watched terms over all partitions of this worker."""
+        counts: dict[str, int] = {}
+        for owned in self.owned.values():
+            counts |= open_counts(owned.state)
+        return counts
+
+    async def _send(self, tp: TopicPartition, done: Detected) -> None:
+        topics = self.settings.topics
+        sent = [await self.outbox.send(topics.windows, encode_windows(batch), partition=tp.partition) for batch in done.windows]
+        if done.candidates:
+            sent.append(await self.outbox.send(topics.candidates, encode_candidates(tuple(done.candidates)), partition=0))
+        if sent:
+            await self.outbox.post(sent)
+        self._count(done)
+
+    async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> None:
+        await self.outbox.drain()  # 1
+        sections = owned.state.snapshot()
+        await owned.checkpoints.save(owned.offset, sections)  # 2
+        await self.source.commit({tp: owned.offset})  # 3
+        owned.saved_offset, owned.saved_s = owned.offset, time.monotonic()
+        self.metrics.checkpoint_bytes.labels("detect").set(sum(map(len, sections.values())))
+
+    async def _load(self, tp: TopicPartition, partitions: int, first: int) -> _Owned:
+        settings = self.settings
+        windows = WindowParams(
+            partition=tp.partition, partitions=partitions, lateness_ms=settings.lateness_ms, min_support=settings.min_support
+        )
+        params = DetectParams(windows=windows)
+        checkpoints = Checkpoints(settings, self.outbox.producer, f"detect-{tp.partition}", tp.partition)
+        found = await checkpoints.load()
+        state = DetectState.fresh(params) if found is None else DetectState.restore(found.sections, params)
+        offset = first if found is None else found.offset
+        return _Owned(state, params, checkpoints, offset, offset, time.monotonic())
+
+    def _count(self, done: Detected) -> None:
+        self.metrics.late_events.labels("corrected").inc(done.late_events)
+        self.metrics.late_events.labels("beside").inc(done.expired_events)
+        self.metrics.replayed_segments.inc(done.replayed_segments)
+        for batch in done.candidates:
+            _count_surges(batch, self.metrics)
+
+
+def _count_surges(batch: CandidateBatch, metrics: Metrics) -> None:
+    for surge in batch.surges:
+        metrics.surges.labels(surge.phase).inc()

@@ -1,0 +1,210 @@
+"""Ingest on Kafka: raw records in; packets, seen ids, mentions and dead letters out; then the offset.
+
+Written means: 1 every message of the finished segments is acknowledged by all replicas, 2 only then is the end of the
+last of them committed. A crash in between sends the same messages again; detect drops segments it has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from agents.metrics import Metrics
+from agents.outbox import Outbox, Then
+from agents.settings import Settings
+from agents.source import Batch, Place, RecordSource
+from agents.watchlist_follower import WatchlistFollower
+from schemas.errors import BadDeploy
+from schemas.mentions import encode_mention
+from schemas.packets import encode_packet
+from schemas.platforms import decoder
+from schemas.seen import SeenIds, decode_seen, encode_seen
+from streams.dedup import DedupParams
+from streams.ingest import Decoder, Ingested, IngestParams, IngestState, Record, ingest, provisional, resume
+
+PROVISIONAL_MS = 500
+IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
+BEHIND_RECORDS = 5_000
+BAD_DEPLOY_RECORDS = 1_000  # so many records in a row, next to none of which decode: stop
+BAD_DEPLOY_SHARE = 0.99
+_SEEN_BLOCK = 200  # records of social.seen read at a time, backwards
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Owned:
+    """One raw partition of this worker."""
+
+    state: IngestState
+    decode: Decoder
+    new_s: float  # monotonic time of the last record
+    told_s: float = 0.0  # of the last provisional packet
+    told_end: int = -1  # end of the open segment in it
+    next_idle_s: float = IDLE_MS / 1000
+    outcomes: list[int] = field(default_factory=lambda: [0, 0])  # records, dead: of the last BAD_DEPLOY_RECORDS or so
+
+
+class IngestHandler:
+    """The ingest agent's state: one operator state per raw partition it owns."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, watchlist: WatchlistFollower, metrics: Metrics) -> None:
+        self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
+        self.owned: dict[TopicPartition, _Owned] = {}
+        self.params: IngestParams | None = None
+        self._commits: dict[TopicPartition, int] = {}
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """Dedup memory and log clock of every partition at its committed offset."""
+        await self.watchlist.ready.wait()
+        self.source = source
+        self.params = await self._params(source)
+        starts: dict[TopicPartition, int | None] = {}
+        for tp in partitions:
+            start = await source.committed(tp)
+            if start is None:
+                start = (await source.consumer.beginning_offsets([tp]))[tp]
+            starts[tp] = start
+            sightings = await self._sightings(tp, start) if start else []
+            number = self.settings.source_id(tp.topic, tp.partition)
+            state = resume(number, tp.topic, tp.partition, start, sightings, self.params)
+            self.owned[tp] = _Owned(state, decoder(self._platform(tp.topic)), time.monotonic())
+        return starts
+
+    async def revoked(self) -> None:
+        """Waits for what was sent, so that as much as possible is committed."""
+        self.owned = {}
+        await self.outbox.drain()
+
+    async def handle(self, batch: Batch) -> None:
+        """Ingests new records; tells detect about open segments of partitions that are read to their end."""
+        for tp, records in batch.records.items():
+            await self._ingest(tp, records, batch.places[tp])
+        for tp, owned in self.owned.items():
+            if batch.places[tp].lag == 0:
+                await self._provisional(tp, owned)
+        self.metrics.remembered_ids.set(sum(len(owned.state.seen) for owned in self.owned.values()))
+
+    async def _ingest(self, tp: TopicPartition, records: Sequence[ConsumerRecord], place: Place) -> None:
+        owned, params = self.owned[tp], self.params
+        assert params is not None
+        owned.new_s, owned.next_idle_s = time.monotonic(), IDLE_MS / 1000
+        fresh = [Record(record.offset, record.timestamp, record.value or b"") for record in records]
+        work = partial(ingest, owned.state, fresh, owned.decode, self.watchlist.compiled, params)
+        done = await asyncio.to_thread(work)
+        if done.commit_offset is None:
+            return
+        self._check_deploy(tp, owned, done)
+        behind = place.end - done.commit_offset > BEHIND_RECORDS
+        newest_ms = records[-1].timestamp
+        await self._send(tp, done, behind=behind, then=partial(self._finish, tp, done, newest_ms, len(fresh)))
+
+    async def _provisional(self, tp: TopicPartition, owned: _Owned) -> None:
+        now_s = time.monotonic()
+        end, quiet_s = owned.state.cutter.open_end(), now_s - owned.new_s
+        if end == owned.told_end and quiet_s < owned.next_idle_s:
+            return
+        if now_s - owned.told_s < PROVISIONAL_MS / 1000:
+            return
+        idle_ms = int(quiet_s * 1000) if quiet_s * 1000 >= IDLE_MS else 0
+        if idle_ms:
+            owned.next_idle_s = quiet_s * 1.25 + 0.5  # time goes on for detect in ever longer steps
+        owned.told_s, owned.told_end = now_s, end
+        assert self.params is not None
+        work = partial(provisional, owned.state, int(time.time() * 1000), idle_ms, self.watchlist.compiled, self.params)
+        await self._send(tp, await asyncio.to_thread(work), behind=False)
+
+    async def _send(self, tp: TopicPartition, done: Ingested, *, behind: bool, then: Then | None = None) -> None:
+        topics, send = self.settings.topics, self.outbox.send
+        sent = []
+        for partition, packet in enumerate(done.packets):
+            sent.append(await send(topics.partials, encode_packet(packet, behind=behind), partition=partition))
+        if done.seen is not None:
+            sent.append(await send(topics.seen, encode_seen(done.seen), partition=self._seen_partition(tp)))
+        sent += [await send(topics.mentions, encode_mention(one), key=one.post_id.encode()) for one in done.mentions]
+        for letter in done.dead_letters:
+            self.metrics.dead_letters.labels(letter.reason).inc()
+            sent.append(await send(topics.dead_letters, letter.payload, headers=letter.headers()))
+        self.metrics.packets.labels("final" if done.seen is not None else "provisional").inc(len(done.packets))
+        await self.outbox.post(sent, then)
+
+    async def _finish(self, tp: TopicPartition, done: Ingested, newest_ms: int, records: int) -> None:
+        assert done.commit_offset is not None
+        await self.source.commit({tp: done.commit_offset})
+        for outcome, count in done.outcomes.items():
+            self.metrics.records.labels(outcome).inc(count)
+        self.metrics.ingest_delay.observe(max(time.time() - newest_ms / 1000, 0.0))
+
+    def _check_deploy(self, tp: TopicPartition, owned: _Owned, done: Ingested) -> None:
+        total, dead = owned.outcomes
+        total, dead = total + sum(done.outcomes.values()), dead + done.outcomes["dead"]
+        if total >= BAD_DEPLOY_RECORDS:
+            if dead > BAD_DEPLOY_SHARE * total:
+                reason = done.dead_letters[-1].reason if done.dead_letters else "?"
+                raise BadDeploy(
+                    f"{tp.topic}/{tp.partition}: {dead} of the last {total} records up to offset {done.commit_offset} do not decode"
+                    f" as {self._platform(tp.topic)!r} (last reason: {reason}): is DRUMBEAT_RAW set to the right platform?"
+                )
+            total = dead = 0
+        owned.outcomes = [total, dead]
+
+    async def _params(self, source: RecordSource) -> IngestParams:
+        raw = [await self._partitions(source, topic.topic) for topic in self.settings.raw_topics]
+        return IngestParams(
+            sources=sum(raw),
+            partitions=await self._partitions(source, self.settings.topics.partials),
+            author_key=self.settings.author_key.encode(),
+            dedup=DedupParams(self.settings.dedup_horizon_ms),
+        )
+
+    async def _partitions(self, source: RecordSource, topic: str) -> int:
+        await source.consumer._client.add_topic(topic)  # aiokafka knows only subscribed topics otherwise
+        return len(source.consumer.partitions_for_topic(topic) or ())
+
+    async def _sightings(self, tp: TopicPartition, committed: int) -> list[SeenIds]:
+        """Records of social.seen that the horizon still needs, read backwards in growing blocks."""
+        seen = TopicPartition(self.settings.topics.seen, self._seen_partition(tp))
+        number = self.settings.source_id(tp.topic, tp.partition)
+        consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
+        await consumer.start()
+        try:
+            consumer.assign([seen])
+            first = (await consumer.beginning_offsets([seen]))[seen]
+            upper = (await consumer.end_offsets([seen]))[seen]
+            found: list[SeenIds] = []
+            block = _SEEN_BLOCK
+            while upper > first:
+                lower = max(first, upper - block)
+                found += [one for one in await _read(consumer, seen, lower, upper) if one.source == number and one.end <= committed]
+                if (
+                    found
+                    and min(one.clock_ms for one in found) < max(one.clock_ms for one in found) - self.settings.dedup_horizon_ms
+                ):
+                    break
+                upper, block = lower, block * 4
+            return found
+        finally:
+            await consumer.stop()
+
+    def _seen_partition(self, tp: TopicPartition) -> int:
+        partition: int = tp.partition
+        return partition
+
+    def _platform(self, topic: str) -> str:
+        return next(raw.platform for raw in self.settings.raw_topics if raw.topic == topic)
+
+
+async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, lower: int, upper: int) -> list[SeenIds]:
+    consumer.seek(tp, lower)
+    found: list[SeenIds] = []
+    while await consumer.position(tp) < upper:
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            found += [decode_seen(record.value) for record in records if record.offset < upper and record.value]
+    return found

@@ -1,0 +1,215 @@
+"""Record batches from Kafka for one agent: positions move only by `commit`, and only while the partitions are ours.
+
+A source owns one aiokafka consumer of one group. It tells its handler which partitions it owns (`assigned` loads their
+state and says where to read on), then puts batches on the agent's bounded channel: a slow agent stops the reading. A
+batch of an earlier assignment is stale and must be thrown away: what it holds is read again by whoever owns it now.
+
+aiokafka swallows what a rebalance listener raises, so an error there fails closed: nothing more is read and the worker
+stops with that error. aiokafka does not call `on_partitions_revoked` before `stop()`, so stopping does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from mode import Service
+
+from agents.metrics import Metrics
+from agents.settings import Settings
+
+POLL_MS = 100  # how long a batch waits for records; an empty batch is the agent's heartbeat
+NEVER_MS = 2**31 - 1  # an agent that waits for ClickHouse does not poll; liveness is the heartbeat and /livez
+_LOST = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a partition is read, and what there is to read."""
+
+    position: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """Records not yet read."""
+        return max(self.end - self.position, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of the partitions that have any, and the place of every partition owned."""
+
+    epoch: int
+    records: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    places: Mapping[TopicPartition, Place]
+
+
+class Handler(Protocol):
+    """The agent's side: what to do with partitions and batches."""
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """Loads state; returns per partition the offset to read from, None: the committed one, or the beginning."""
+
+    async def revoked(self) -> None:
+        """Finishes what is under way, as far as that works, and drops all state."""
+
+    async def handle(self, batch: Batch) -> None:
+        """Processes a batch of the present epoch."""
+
+
+class RecordSource(Service):
+    """One consumer group member feeding one agent."""
+
+    def __init__(
+        self, name: str, topics: Sequence[str], handler: Handler, settings: Settings, metrics: Metrics, max_records: int = 4_000
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.topics = tuple(topics)
+        self.handler = handler
+        self.settings = settings
+        self.metrics = metrics
+        self.max_records = max_records
+        self.channel: Any = None  # the agent's; set when the app is put together
+        self.flow_control: Any = None
+        self.epoch = 0
+        self.ready = False
+        self.giving = False  # a rebalance waits for the agent to let go
+        self.beat = time.monotonic()  # last time the agent finished a batch
+        self.lag = 0
+        self.lock = asyncio.Lock()  # a batch and a rebalance never overlap
+        self._places: dict[TopicPartition, Place] = {}
+
+    @property
+    def label(self) -> str:
+        return f"source {self.name}"
+
+    async def on_start(self) -> None:
+        self.consumer = AIOKafkaConsumer(
+            **self.settings.kafka_options(),
+            group_id=f"{self.settings.prefix}.{self.name}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self.settings.session_timeout_ms,
+            heartbeat_interval_ms=max(self.settings.session_timeout_ms // 5, 500),
+            max_poll_interval_ms=NEVER_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=POLL_MS,
+            metadata_max_age_ms=30_000,
+        )
+        self.consumer.subscribe(topics=list(self.topics), listener=_Listener(self))
+        await self.consumer.start()
+        self.flow_control.resume()  # channels stay shut until somebody says so; Faust's own consumer is not there to do it
+
+    @Service.task
+    async def _pump(self) -> None:
+        while not self.should_stop:
+            epoch = self.epoch
+            records = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
+            if self.ready and epoch == self.epoch:
+                await self.channel.put(Batch(epoch, records, self._read_places(records)))
+
+    async def process(self, batch: Batch) -> None:
+        """Hands a batch to the handler unless the partitions have moved on since it was read."""
+        async with self.lock:
+            if batch.epoch == self.epoch and self.ready:
+                await self.handler.handle(batch)
+            self.beat = time.monotonic()
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Makes the offsets durable; a partition that was lost meanwhile is somebody else's to commit."""
+        try:
+            await self.consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+        except _LOST as error:
+            _log.info("%s: offsets not committed, partitions were reassigned: %s", self.label, error)
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The group's offset of a partition, or None."""
+        offset: int | None = await self.consumer.committed(partition)
+        return offset
+
+    async def take(self, partitions: Sequence[TopicPartition]) -> None:
+        """A new assignment: loads state, seeks, and only then lets batches through."""
+        async with self.lock:
+            self.epoch += 1
+            begun = time.monotonic()
+            starts = await self.handler.assigned(self, partitions)
+            first = await self.consumer.beginning_offsets(list(partitions)) if partitions else {}
+            ends = await self.consumer.end_offsets(list(partitions)) if partitions else {}
+            self._places = {}
+            for partition in partitions:
+                start = starts.get(partition)
+                if start is None:
+                    start = await self.committed(partition)
+                if start is not None and start < first[partition]:
+                    _log.error("%s: %s lost records %d to %d to retention", self.label, partition, start, first[partition])
+                    self.metrics.lost_records.labels(self.name).inc(first[partition] - start)
+                start = max(start if start is not None else 0, first[partition])
+                self.consumer.seek(partition, start)
+                self._places[partition] = Place(start, ends[partition])
+            self.epoch += 1  # what was read between the assignment and the seek is stale
+            self.ready = True
+            _log.info(
+                "%s: %d partitions in %.1f s: %s",
+                self.label,
+                len(partitions),
+                time.monotonic() - begun,
+                {f"{tp.topic}/{tp.partition}": place.position for tp, place in self._places.items()},
+            )
+
+    async def give(self) -> None:
+        """Partitions are taken away: what is under way is finished first."""
+        self.giving = True
+        async with self.lock:
+            self.giving = False
+            if self.ready:
+                self.ready = False
+                self.epoch += 1
+                await self.handler.revoked()
+
+    async def on_stop(self) -> None:
+        try:
+            await asyncio.wait_for(self.give(), timeout=10)
+        except (TimeoutError, KafkaError) as error:
+            _log.warning("%s: stopped with work under way, it will be done again: %r", self.label, error)
+        await self.consumer.stop()
+
+    def _read_places(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[TopicPartition, Place]:
+        for partition, batch in records.items():
+            self._places[partition] = Place(batch[-1].offset + 1, self._places[partition].end)
+        for partition, place in self._places.items():
+            end = self.consumer.highwater(partition)
+            if end is not None and end > place.end:
+                self._places[partition] = Place(place.position, end)
+        self.lag = sum(place.lag for place in self._places.values())
+        self.metrics.lag.labels(self.name).set(self.lag)
+        return dict(self._places)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    def __init__(self, source: RecordSource) -> None:
+        self.source = source
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        await self._guard(self.source.give())
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        await self._guard(self.source.take(sorted(assigned)))
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.source.ready = False
+            await self.source.crash(error)
+            raise

@@ -1,0 +1,132 @@
+"""Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
+
+Rows are gathered up to `flush_rows` or for `flush_ms`, whichever comes first. Written means: 1 the rows of every table
+are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing
+is committed and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from agents.clickhouse import ClickHouse
+from agents.metrics import Metrics
+from agents.settings import Settings
+from agents.source import Batch, RecordSource
+from schemas.dead_letters import DeadLetter
+from schemas.errors import BrokenLog, SinkUnavailable
+from schemas.mentions import decode_mention
+from schemas.moments import decode_moment
+from schemas.rows import Columns, dead_letter_columns, joined, mention_columns, moment_columns, window_tables
+from schemas.windows import decode_windows
+
+FLUSH_ROWS = 50_000
+FLUSH_MS = 1_000
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class StoreHandler:
+    """The store agent's buffer."""
+
+    def __init__(self, settings: Settings, clickhouse: ClickHouse, metrics: Metrics) -> None:
+        self.settings, self.clickhouse, self.metrics = settings, clickhouse, metrics
+        topics = settings.topics
+        self.rows_of: dict[str, Callable[[Sequence[ConsumerRecord]], list[Columns]]] = {
+            topics.windows: _window_rows,
+            topics.mentions: lambda records: [mention_columns([decode_mention(one.value) for one in records])],
+            topics.moments: lambda records: [moment_columns([(decode_moment(one.value), one.value) for one in records])],
+            topics.dead_letters: lambda records: [dead_letter_columns([_dead_letter(one) for one in records])],
+        }
+        self._since_s = 0.0
+        self._clear()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What store reads."""
+        return tuple(self.rows_of)
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """Nothing to load: what was not committed is read again."""
+        self.source = source
+        self._clear()
+        return {}
+
+    async def revoked(self) -> None:
+        """Drops what is not written; the next owner reads it again."""
+        self._clear()
+
+    async def handle(self, batch: Batch) -> None:
+        """Gathers rows; writes them when there are enough, or they are old enough, or nothing more is there."""
+        for tp, records in batch.records.items():
+            columns = self._convert(tp, records)
+            self._pending += columns
+            self._rows += sum(one.rows for one in columns)
+            self._ends[tp] = records[-1].offset + 1
+        if not self._ends:
+            return
+        if self._since_s == 0.0:
+            self._since_s = time.monotonic()
+        if self._rows >= FLUSH_ROWS or time.monotonic() - self._since_s >= FLUSH_MS / 1000:
+            await self._flush(batch.epoch)
+
+    async def _flush(self, epoch: int) -> None:
+        begun, backoff_s = time.monotonic(), FIRST_BACKOFF_S
+        tables = [columns for columns in joined(self._pending) if columns.rows]
+        while tables:
+            try:
+                await asyncio.to_thread(self.clickhouse.insert, tables[0])  # 1 and 2
+            except SinkUnavailable as error:
+                self.metrics.store_batches.labels("retried").inc()
+                _log.warning("store: ClickHouse did not take %d rows, again in %.1f s: %s", tables[0].rows, backoff_s, error)
+                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
+                backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+                if self.source.should_stop or self.source.giving:
+                    return  # nothing is committed: the next owner starts where we did
+                continue
+            self.metrics.store_rows.labels(tables[0].table).inc(tables[0].rows)
+            del tables[0]
+        self.metrics.store_batches.labels("written").inc()
+        self.metrics.store_delay.observe(time.monotonic() - begun)
+        await self.source.commit(self._ends)  # 3
+        self._clear()
+
+    def _clear(self) -> None:
+        self._pending: list[Columns] = []
+        self._rows = 0
+        self._since_s = 0.0
+        self._ends: dict[TopicPartition, int] = {}
+
+    def _convert(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> list[Columns]:
+        try:
+            return self.rows_of[tp.topic](records)
+        except (msgspec.DecodeError, KeyError, ValueError) as error:
+            raise BrokenLog(
+                f"{tp.topic}/{tp.partition}: a record in {records[0].offset}..{records[-1].offset} is not ours: {error}"
+            ) from error
+
+
+def _window_rows(records: Sequence[ConsumerRecord]) -> list[Columns]:
+    return [columns for record in records for columns in window_tables(decode_windows(record.value)).values()]
+
+
+def _dead_letter(record: ConsumerRecord) -> DeadLetter:
+    headers = {name: value.decode() for name, value in record.headers}
+    return DeadLetter(
+        headers["reason"],
+        headers["detail"],
+        headers["topic"],
+        int(headers["partition"]),
+        int(headers["offset"]),
+        int(headers["log_ms"]),
+        record.value or b"",
+    )

@@ -1,0 +1,176 @@
+"""The worker process: some or all of the agents, with metrics, health and page, until SIGTERM or an error that nobody expects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from mode import Service
+from prometheus_client import CollectorRegistry
+
+from agents.app import App, build_app
+from agents.clickhouse import ClickHouse
+from agents.curate import CurateHandler
+from agents.detect import DetectHandler
+from agents.health import Health
+from agents.ingest import IngestHandler
+from agents.metrics import AGENTS, Metrics
+from agents.outbox import Outbox
+from agents.page_feed import PageFeed
+from agents.settings import Settings
+from agents.source import Handler, RecordSource
+from agents.store import StoreHandler
+from agents.watchlist_follower import WatchlistFollower
+from agents.web import Web
+from schemas.errors import BrokerUnavailable, ConfigurationError
+
+PROVISIONAL_PAGE_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, agents: frozenset[str]) -> int:
+    """Runs the agents until SIGTERM or SIGINT: 0. Raises what stopped them otherwise; nothing is committed that was not done."""
+    _configure_logging(settings)
+    return asyncio.run(_run(settings, agents))
+
+
+async def _run(settings: Settings, agents: frozenset[str]) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    metrics = Metrics(CollectorRegistry())
+    async with _parts(settings, agents, metrics) as (app, url):
+        metrics.up.set(1)
+        _log.info("worker: %s on %s; page, metrics and health on %s", ", ".join(sorted(agents)), settings.kafka, url)
+        await _until(app, stop)
+    return 0
+
+
+@asynccontextmanager
+async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -> AsyncIterator[tuple[App, str]]:
+    """Everything started in order, stopped in the opposite one."""
+    producer = AIOKafkaProducer(
+        **settings.kafka_options(), acks="all", linger_ms=5, max_request_size=8 * 1024 * 1024, request_timeout_ms=60_000
+    )
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"broker {settings.kafka} does not answer: {error}") from error
+    watchlist = WatchlistFollower(settings, metrics)
+    clickhouse = await _clickhouse(settings) if "store" in agents else None
+    sources = [_source(name, settings, Outbox(producer), watchlist, metrics, clickhouse) for name in AGENTS if name in agents]
+    app = build_app(settings, sources)
+    health = Health(sources, watchlist)
+    page = PageFeed(settings)
+    local = clickhouse if settings.clickhouse.startswith("chdb:") else None
+    web = Web(settings.listen, metrics.registry, health.live, health.ready, page, query=None if local is None else local.query)
+    try:
+        await app.start()
+        await page.start()
+        await web.start()
+        for service in [watchlist, *sources]:
+            await app.add_runtime_dependency(service)
+        await app.add_runtime_dependency(_Provisional(sources, page))
+        yield app, web.url
+    finally:
+        await app.stop()
+        await web.stop()
+        await page.stop()
+        for source in sources:
+            if isinstance(source.handler, CurateHandler):
+                await source.handler.posts.stop()
+        await producer.stop()
+        await watchlist.stop()
+        if clickhouse is not None:
+            clickhouse.close()
+
+
+async def _until(app: App, stop: asyncio.Event) -> None:
+    """Waits for the signal; raises what crashed an agent."""
+    waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(app._crashed.wait())]  # mode offers no waiter
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+def _source(
+    name: str,
+    settings: Settings,
+    outbox: Outbox,
+    watchlist: WatchlistFollower,
+    metrics: Metrics,
+    clickhouse: ClickHouse | None,
+) -> RecordSource:
+    topics = settings.topics
+    handler: Handler
+    names: Sequence[str]
+    if name == "ingest":
+        handler, names = IngestHandler(settings, outbox, watchlist, metrics), [raw.topic for raw in settings.raw_topics]
+    elif name == "detect":
+        handler, names = DetectHandler(settings, outbox, metrics), [topics.partials]
+    elif name == "curate":
+        handler, names = CurateHandler(settings, outbox, watchlist, metrics), [topics.candidates]
+    else:
+        assert clickhouse is not None, "store needs ClickHouse"
+        handler = StoreHandler(settings, clickhouse, metrics)
+        names = handler.topics
+    return RecordSource(name, names, handler, settings, metrics)
+
+
+async def _clickhouse(settings: Settings) -> ClickHouse:
+    """ClickHouse with its schema: an embedded one is brought up to date, a server must have been."""
+    clickhouse = ClickHouse.connect(settings.clickhouse)
+    if settings.clickhouse.startswith("chdb:"):
+        await asyncio.to_thread(clickhouse.apply_migrations)
+    elif pending := await asyncio.to_thread(clickhouse.pending):
+        raise ConfigurationError(f"ClickHouse misses {len(pending)} migrations; run: drumbeat schema apply")
+    return clickhouse
+
+
+class _Provisional(Service):
+    """Shows the page what detect counts right now."""
+
+    def __init__(self, sources: Sequence[RecordSource], page: PageFeed) -> None:
+        super().__init__()
+        self.handlers = [source.handler for source in sources if isinstance(source.handler, DetectHandler)]
+        self.page = page
+
+    @Service.task
+    async def _show(self) -> None:
+        while not self.should_stop:
+            for handler in self.handlers:
+                self.page.observe_open(handler.open_counts())
+            await self.sleep(PROVISIONAL_PAGE_S)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def _configure_logging(settings: Settings) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else text)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for noisy in ("aiokafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
