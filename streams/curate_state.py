@@ -1,0 +1,163 @@
+"""What curate remembers: surges that wait, moments that are open, moments that cool down, and what is usually said.
+
+Bounded by CurateParams: `max_waiting` surges, `max_open` moments of `max_members` terms with MAX_REFS references each, as many
+cooling ones, and the usual talk by its own module. Restored from a snapshot and continued equals uninterrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.candidates import MAX_SAMPLES, SampleRef, Surge
+from schemas.moments import Moment
+from schemas.watchlist import Sensitivity
+from streams.comoving import ComovingParams, Footprint
+from streams.explain import Explanation
+from streams.organic import OrganicParams, Verdict
+from streams.talk import Talk, UsualTalk
+
+MAX_REFS = 2 * MAX_SAMPLES  # posts of the lead term, and as many of the other terms
+
+SENSITIVITY: dict[Sensitivity, float] = {"low": 2.0, "medium": 1.0, "high": 0.8}
+"""By what a brand's sensitivity multiplies the score it takes to be alerted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurateParams:
+    """What an operator may tune about moments. All durations are log time."""
+
+    min_score: float = 5.0  # of a brand with medium sensitivity; of other terms detect knows best how much is enough
+    gather_ms: int = 0  # how long a surge waits for others of its event; those that come later join the open moment anyway
+    update_ms: int = 15_000  # between two statements about a moment
+    growth: float = 1.5  # a peak so many times the one last told is news
+    severity_step: int = 2
+    sentiment_turn: float = 0.3
+    cooldown_ms: int = 600_000  # after a moment closed, in which its terms open nothing
+    quiet_ms: int = 21_600_000  # without a word about any of its terms a moment is over
+    max_open: int = 500
+    max_members: int = 50
+    max_waiting: int = 1_000
+    max_posts: int = 1_000  # read back per call
+    comoving: ComovingParams = field(default_factory=ComovingParams)
+    organic: OrganicParams = field(default_factory=OrganicParams)
+
+    def __post_init__(self) -> None:
+        if self.min_score <= 0:
+            raise ValueError(f"min_score must be above 0, or sensitivity could not scale it: {self.min_score}")
+        if not 0 <= self.gather_ms <= 1_000:
+            raise ValueError(f"gather_ms must be 0 to 1000, or alerts come too late: {self.gather_ms}")
+        if self.growth <= 1 or self.severity_step < 1 or self.sentiment_turn <= 0:
+            raise ValueError("growth must be above 1, severity_step at least 1, sentiment_turn above 0")
+        if min(self.update_ms, self.quiet_ms) <= 0 or self.cooldown_ms < 0:
+            raise ValueError("update_ms and quiet_ms must be above 0, cooldown_ms not below 0")
+        if min(self.max_open, self.max_members, self.max_waiting, self.max_posts) < 1:
+            raise ValueError("max_open, max_members, max_waiting and max_posts must be at least 1")
+
+
+class Waiting(msgspec.Struct):
+    """A surge that belongs to no moment yet."""
+
+    surge: Surge
+    arrived_ms: int
+    settled: bool = False  # looked at, and nothing to be done until detect says more about it
+
+
+class Member(msgspec.Struct):
+    """A term of an open moment; surges without their samples."""
+
+    surge: Surge  # as last stated
+    crest: Surge  # at its highest score
+    active: bool = True
+
+
+def bare(surge: Surge) -> Surge:
+    """The surge without its samples."""
+    return msgspec.structs.replace(surge, samples=(), background=())
+
+
+class OpenMoment(msgspec.Struct):
+    """A moment between opening and closing; `terms` of the footprint are its members."""
+
+    moment_id: str
+    opened_ms: int
+    footprint: Footprint
+    members: dict[str, Member]
+    lead_refs: list[SampleRef]
+    other_refs: list[SampleRef]
+    heard_ms: int  # last statement of detect about a member
+    judged_ms: int  # last time it was seen whether there is news
+    changed: bool = False  # detect said something since
+    silent: bool = False  # only about muted brands: lives as any other, and nobody hears of it
+    last: Moment | None = None  # as last told
+    verdict: Verdict = msgspec.field(default_factory=Verdict)
+    explanation: Explanation = msgspec.field(default_factory=Explanation)
+    words: dict[str, int] = {}  # of its posts, to become usual talk; msgspec copies it
+
+    @property
+    def lead(self) -> str:
+        """The lead term, fixed at opening."""
+        return self.footprint.lead
+
+    @property
+    def refs(self) -> list[SampleRef]:
+        """All sampled posts."""
+        return sorted({*self.lead_refs, *self.other_refs})
+
+
+class Cooling(msgspec.Struct):
+    """A closed moment whose terms open nothing before `until_ms`."""
+
+    footprint: Footprint
+    until_ms: int
+
+
+class _Meta(msgspec.Struct):
+    format: int
+    tick_ms: int
+
+
+_FORMAT = 1
+
+
+class CurateState:
+    """State of curate; changed by `curate` only."""
+
+    def __init__(self) -> None:
+        self.tick_ms = 0
+        self.waiting: dict[str, Waiting] = {}  # by term
+        self.moments: dict[str, OpenMoment] = {}  # open ones, by id
+        self.cooling: list[Cooling] = []
+        self.usual = UsualTalk()
+        self.home: dict[str, OpenMoment] = {}  # term -> the open moment it is a member of
+
+    def snapshot(self) -> dict[str, bytes]:
+        """The state in named sections; a section that did not change keeps its bytes."""
+        encode = msgspec.msgpack.encode
+        return {
+            "meta": encode(_Meta(_FORMAT, self.tick_ms)),
+            "waiting": encode(self.waiting),
+            "moments": encode(list(self.moments.values())),
+            "cooling": encode(self.cooling),
+            "talk/everything": encode(self.usual.everything),
+            "talk/terms": encode(self.usual.terms),
+        }
+
+    @classmethod
+    def restore(cls, sections: Mapping[str, bytes], params: CurateParams) -> CurateState:
+        """The state of `snapshot`, kept within `params` from then on; raises ValueError if another format wrote it."""
+        decode = msgspec.msgpack.decode
+        meta = decode(sections["meta"], type=_Meta)
+        if meta.format != _FORMAT:
+            raise ValueError(f"curate state has format {meta.format}, expected {_FORMAT}")
+        state = cls()
+        state.tick_ms = meta.tick_ms
+        state.waiting = decode(sections["waiting"], type=dict[str, Waiting])
+        state.moments = {moment.moment_id: moment for moment in decode(sections["moments"], type=list[OpenMoment])}
+        state.cooling = decode(sections["cooling"], type=list[Cooling])
+        state.usual.everything = decode(sections["talk/everything"], type=Talk)
+        state.usual.terms = decode(sections["talk/terms"], type=dict[str, Talk])
+        state.home = {term: moment for moment in state.moments.values() for term in moment.members}
+        return state

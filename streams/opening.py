@@ -1,0 +1,150 @@
+"""How waiting surges become moments: they join the open moment of their event, or open one if it may be told.
+
+Within a tick brands come first, then hashtags, then the most surprising words: the first of an event leads it for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xxhash import xxh3_64_hexdigest
+
+from schemas.candidates import MAX_SAMPLES, SampleRef, Surge
+from schemas.moments import Moment
+from schemas.watchlist import Brand
+from streams.comoving import Footprint, link, vocabulary
+from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member, OpenMoment, Waiting, bare
+from streams.desk import Desk
+from streams.explain import count_words
+from streams.following import look_at, tell
+from streams.posts import Post
+from streams.statement import brands_of
+from streams.talk import hear
+
+_KINDS = {"brand": 0, "hashtag": 1, "keyword": 2, "mention": 3, "domain": 4}
+
+
+def may_lead(term: str) -> bool:
+    """Whether the term is a topic; `all:posts` is none."""
+    return term.partition(":")[0] in _KINDS
+
+
+def kind_rank(term: str) -> int:
+    """Lower kinds lead higher ones."""
+    return _KINDS[term.partition(":")[0]]
+
+
+def lead_order(surge: Surge) -> tuple[int, float, int, str]:
+    """Sorts the surge first that should lead."""
+    return kind_rank(surge.term), -surge.score, -surge.observed, surge.term
+
+
+def is_ready(waiting: Waiting, tick_ms: int, threshold: float, params: CurateParams) -> bool:
+    """Whether the surge may become part of a moment at this tick."""
+    return not waiting.settled and tick_ms - waiting.arrived_ms >= params.gather_ms and waiting.surge.score >= threshold
+
+
+def threshold_of(term: str, brand: Brand | None, params: CurateParams) -> float:
+    """Score that a surge of the term needs."""
+    return params.min_score * SENSITIVITY[brand.sensitivity if brand else "medium"] if kind_rank(term) == 0 else 0.0
+
+
+def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
+    """Gives every surge that is ready a moment if it may have one, and tells of those that opened."""
+    opened = []
+    for waiting in _ready(state, desk, params):
+        waiting.settled = True
+        term, posts = waiting.surge.term, desk.read(waiting.surge.samples)
+        hashes = [ref.id_hash for ref in waiting.surge.samples]
+        home = _home(state, term, posts, hashes, params)
+        if home is not None:
+            _join(state, home, waiting, params)
+        elif len(state.moments) < params.max_open and not _cools(state, term, posts, hashes, params):
+            opened.append((_open(state, waiting, posts), waiting))
+    return [told for moment, first in opened for told in _tell(state, moment, first, desk, params)]
+
+
+def merge_refs(*samples: Sequence[SampleRef]) -> list[SampleRef]:
+    """The bottom-k of the posts, each once."""
+    return sorted({ref for refs in samples for ref in refs})[:MAX_SAMPLES]
+
+
+def _ready(state: CurateState, desk: Desk, params: CurateParams) -> list[Waiting]:
+    ready = [
+        waiting
+        for term, waiting in state.waiting.items()
+        if is_ready(waiting, state.tick_ms, threshold_of(term, desk.watch.get(term.partition(":")[2]), params), params)
+    ]
+    return sorted(ready, key=lambda waiting: lead_order(waiting.surge))
+
+
+def _home(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> OpenMoment | None:
+    """The open moment that the term belongs to, the oldest of equals."""
+    links = [(link(term, posts, hashes, m.footprint, params.comoving), -m.opened_ms, m.moment_id) for m in state.moments.values()]
+    strength, _, moment_id = max(links, default=(0.0, 0, ""))
+    return state.moments[moment_id] if strength > 0 else None
+
+
+def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> bool:
+    footprints = (cooling.footprint for cooling in state.cooling)
+    return any(term in footprint.terms or link(term, posts, hashes, footprint, params.comoving) > 0 for footprint in footprints)
+
+
+def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment:
+    surge = waiting.surge
+    own = [post for post in posts if post.holds(surge.term)]
+    moment = OpenMoment(
+        moment_id=xxh3_64_hexdigest(f"{surge.term} {state.tick_ms}".encode()),
+        opened_ms=state.tick_ms,
+        footprint=Footprint([surge.term], [ref.id_hash for ref in surge.samples], vocabulary(own), len(own)),
+        members={surge.term: Member(bare(surge), bare(surge))},
+        lead_refs=merge_refs(surge.samples),
+        other_refs=[],
+        heard_ms=state.tick_ms,
+        judged_ms=state.tick_ms,
+    )
+    state.moments[moment.moment_id] = moment
+    state.home[surge.term] = moment
+    del state.waiting[surge.term]
+    return moment
+
+
+def _join(state: CurateState, moment: OpenMoment, waiting: Waiting, params: CurateParams) -> None:
+    surge = waiting.surge
+    if len(moment.members) >= params.max_members:
+        return  # it keeps waiting, settled: it may neither open a second moment nor grow this one without bound
+    moment.members[surge.term] = Member(bare(surge), bare(surge))
+    moment.footprint.terms.append(surge.term)
+    moment.other_refs = merge_refs(moment.other_refs, surge.samples)
+    moment.heard_ms, moment.changed = state.tick_ms, True
+    state.home[surge.term] = moment
+    del state.waiting[surge.term]
+
+
+def _tell(state: CurateState, moment: OpenMoment, first: Waiting, desk: Desk, params: CurateParams) -> Iterator[Moment]:
+    hear(state.usual, (moment.lead,), count_words(desk.read(first.surge.background)), state.tick_ms)
+    look_at(state, moment, desk, params)
+    moment.changed = False
+    brands = [desk.watch[brand] for brand in brands_of(moment, desk.watch) if brand in desk.watch]
+    if not _is_enough(moment, brands, params):
+        _dissolve(state, moment, first)
+        return
+    moment.silent = bool(brands) and all(brand.muted for brand in brands)
+    if not moment.silent:
+        yield tell(state, moment, "opened", desk)
+
+
+def _is_enough(moment: OpenMoment, brands: list[Brand], params: CurateParams) -> bool:
+    """A hashtag about a brand with low sensitivity needs more than others; brands themselves were asked before."""
+    if not brands or any(kind_rank(term) == 0 for term in moment.members):
+        return True
+    factor = min(SENSITIVITY[brand.sensitivity] for brand in brands)
+    return max(member.surge.score for member in moment.members.values()) >= params.min_score * factor
+
+
+def _dissolve(state: CurateState, moment: OpenMoment, first: Waiting) -> None:
+    """Its terms wait again, settled; the others' samples come with their next statement."""
+    del state.moments[moment.moment_id]
+    for term, member in moment.members.items():
+        del state.home[term]
+        state.waiting[term] = first if term == moment.lead else Waiting(member.surge, state.tick_ms, settled=True)

@@ -1,0 +1,55 @@
+"""How grave a moment is, 1 to 10: never lower for more surprise, size, people, reach, a deeper fall in mood, or a brand named.
+
+Points, each linear between the two ends on the scale given and flat beyond; severity = 1 + 0.9 x points, rounded half up:
+
+| what                                   | scale  | 0 points | full points | full at |
+|----------------------------------------|--------|----------|-------------|---------|
+| score (surprise, -log10 of the chance) | log10  | 10       | 2.0         | 1,000   |
+| size: (peak + 1) / (expected + 1)      | log10  | 1        | 2.0         | 100     |
+| people: distinct authors               | log10  | 1        | 2.5         | 10,000  |
+| reach: followers in sum                | log10  | 10,000   | 1.0         | 100 M   |
+| mood: fall of the mean sentiment       | linear | 0        | 1.5         | 0.8     |
+| a watched brand is named               |        | no       | 1.0         | yes     |
+
+A hashtag of 12 people that nobody watches is a 2, a watched brand at 20 times its usual with 400 people in bad mood a 7, an
+evening of 10,000 people a 9 or 10. A flood never exceeds 5: it is to be known, not to be woken for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+MAX_INORGANIC = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What severity is made of, all as known when the statement is made."""
+
+    score: float
+    peak: int
+    expected: float
+    voices: int  # distinct known authors plus events of unknown ones
+    reach: int = 0
+    sentiment_shift: float | None = None  # negative: the mood fell
+    brand: bool = False
+    organic: bool = True
+
+
+def severity(weight: Weight) -> int:
+    """1 to 10; monotone in every part of the weight."""
+    points = (
+        2.0 * _between(weight.score, 10, 1_000)
+        + 2.0 * _between((weight.peak + 1) / (max(weight.expected, 0.0) + 1), 1, 100)
+        + 2.5 * _between(weight.voices, 1, 10_000)
+        + 1.0 * _between(weight.reach, 10_000, 100_000_000)
+        + 1.5 * min(max(-(weight.sentiment_shift or 0.0), 0.0) / 0.8, 1.0)
+        + 1.0 * weight.brand
+    )
+    return min(1 + math.floor(0.9 * points + 0.5), 10 if weight.organic else MAX_INORGANIC)
+
+
+def _between(value: float, low: float, high: float) -> float:
+    """Where the value lies between the ends on a log scale, 0 to 1."""
+    return (math.log(min(max(value, low), high)) - math.log(low)) / (math.log(high) - math.log(low))

@@ -1,0 +1,131 @@
+"""What is said about an open moment now: the body of the alert, from its members, its verdict and its explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from schemas.candidates import Surge
+from schemas.moments import Moment, Status
+from schemas.watchlist import Brand
+from streams.curate_state import OpenMoment
+from streams.severity import Weight, severity
+from streams.wording import counted, why
+
+_MIN_OPINIONS = 5  # sentiments before a mood is told
+_MOOD_CHANGE = 0.3
+_BRAND_SHARE = 0.3  # of the posts that name the lead term: then the moment is about the brand too
+_CASCADE_SHARE = 0.5
+
+
+def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mapping[str, Brand]) -> Moment:
+    """The next statement in the moment's life; numbers are those of the lead term, or of the strongest that still rises."""
+    voice = moment.members[_voice(moment)]
+    said = _numbers(voice.crest if status == "closed" else voice.surge, voice.surge)
+    last = moment.last
+    sentiment, shift = mood(moment)
+    brands = brands_of(moment, watch)
+    organic = moment.verdict.organic
+    peak = max(
+        voice.surge.peak, voice.surge.observed, voice.crest.peak, last.peak if last and last.scale_ms == said.scale_ms else 0
+    )
+    grave = severity(
+        Weight(
+            score=said.score,
+            peak=peak,
+            expected=said.expected,
+            voices=said.authors + said.unknown_authors,
+            reach=said.reach,
+            sentiment_shift=shift,
+            brand=bool(brands),
+            organic=organic,
+        )
+    )
+    body = Moment(
+        moment_id=moment.moment_id,
+        sequence=0 if last is None else last.sequence + 1,
+        status=status,
+        organic=organic,
+        lead_term=moment.lead,
+        terms=tuple(moment.footprint.terms),
+        brands=brands,
+        severity=max(grave, last.severity) if last and last.organic == organic else grave,
+        score=round(said.score, 2),
+        reasons=_reasons(moment, shift),
+        opened_ms=moment.opened_ms,
+        since_ms=said.since_ms,
+        updated_ms=tick_ms,
+        closed_ms=tick_ms if status == "closed" else None,
+        lead_time_ms=moment.opened_ms - said.since_ms,
+        scale_ms=said.scale_ms,
+        observed=said.observed,
+        expected=round(said.expected, 3),
+        peak=peak,
+        events=said.events,
+        authors=said.authors,
+        unknown_authors=said.unknown_authors,
+        organic_share=moment.verdict.share,
+        sentiment=sentiment,
+        sentiment_shift=shift,
+        originals=said.originals,
+        replies=said.replies,
+        reposts=said.reposts,
+        reach=said.reach,
+        platforms=moment.explanation.platforms,
+        languages=moment.explanation.languages,
+        communities=moment.explanation.communities,
+        words=moment.explanation.words,
+        samples=moment.explanation.samples,
+        why="",
+    )
+    return msgspec.structs.replace(body, why=why(body, _voice(moment), watch, moment.verdict.evidence, _cascade(moment)))
+
+
+def brands_of(moment: OpenMoment, watch: Mapping[str, Brand]) -> tuple[str, ...]:
+    """Brands whose terms rise with the moment, and those that a good part of its posts name; of these, who is watched."""
+    rising = {term[6:] for term in moment.footprint.terms if term.startswith("brand:")}
+    named = {t[6:] for t, n in moment.footprint.vocabulary.items() if t.startswith("brand:") and n > 1}
+    return tuple(sorted(rising | {b for b in named & watch.keys() if moment.footprint.share(f"brand:{b}") >= _BRAND_SHARE}))
+
+
+def mood(moment: OpenMoment) -> tuple[float | None, float | None]:
+    """Mean sentiment of the moment and its shift against before: of the first member with enough opinions, brands first."""
+    surges = [moment.members[term].surge for term in sorted(moment.members, key=lambda t: (t != moment.lead, t[:6] != "brand:", t))]
+    told = next((surge for surge in surges if surge.sentiment_events >= _MIN_OPINIONS), None)
+    if told is None:
+        return None, None
+    mean = told.sentiment_milli / told.sentiment_events / 1000
+    usual = told.usual_sentiment_milli
+    return round(mean, 3), None if usual is None else round(mean - usual / 1000, 3)
+
+
+def _voice(moment: OpenMoment) -> str:
+    """The term that speaks for the moment: the lead while it rises, else the one with the highest score that does."""
+    if moment.members[moment.lead].active:
+        return moment.lead
+    rising = [(member.surge.score, term) for term, member in moment.members.items() if member.active]
+    return max(rising)[1] if rising else moment.lead
+
+
+def _numbers(shown: Surge, latest: Surge) -> Surge:
+    """The surge to show with the totals of the latest statement."""
+    totals = ("events", "originals", "replies", "reposts", "authors", "unknown_authors", "reach")
+    return msgspec.structs.replace(shown, **{name: getattr(latest, name) for name in totals})
+
+
+def _reasons(moment: OpenMoment, shift: float | None) -> tuple[str, ...]:
+    reasons = ["surge", *moment.verdict.reasons]
+    if _cascade(moment):
+        reasons.append("cascade")
+    if shift is not None and abs(shift) >= _MOOD_CHANGE:
+        reasons.append("mood_falls" if shift < 0 else "mood_rises")
+    return tuple(reasons)
+
+
+def _cascade(moment: OpenMoment) -> str:
+    """Says that most of it repeats one post, which is a cascade and no flood; empty otherwise."""
+    told = moment.explanation
+    if told.cascade < 5 or told.cascade < _CASCADE_SHARE * told.posts:
+        return ""
+    return f"{told.cascade} of {counted(told.posts, 'sampled post')} repeat one post"
