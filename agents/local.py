@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,18 +24,28 @@ _POLL_S = 0.05
 # Runs before the child's own program, in the child. PR_SET_PDEATHSIG (1) survives exec; the check behind it closes the gap in
 # which the parent died before the call. A preexec_fn would do the same, but is not safe in a process with threads.
 _GUARD = """\
-import ctypes, os, signal, sys
+import ctypes, json, os, signal, sys
+parent, on_death, variables = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, int(sys.argv[2]))
-    if os.getppid() != int(sys.argv[1]):
+    ctypes.CDLL(None).prctl(1, on_death)
+    if os.getppid() != parent:
         os._exit(1)
-os.execv(sys.argv[3], sys.argv[3:])
+for name in [name for name in os.environ if variables and name.startswith("DRUMBEAT_")]:
+    del os.environ[name]
+os.environ.update(variables)
+os.execv(sys.argv[4], sys.argv[4:])
 """
 
 
-def with_parent(command: Sequence[str], *, on_death: signal.Signals = signal.SIGKILL) -> list[str]:
-    """The same command, made to get `on_death` when this process dies (Linux; elsewhere it runs unguarded)."""
-    return [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), str(int(on_death)), *command]
+def with_parent(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, *, on_death: signal.Signals = signal.SIGKILL
+) -> list[str]:
+    """The same command, made to get `on_death` when this process dies (Linux; elsewhere it runs unguarded).
+
+    It inherits the environment; if `variables` are given, they replace all that is there of drumbeat's settings.
+    """
+    given = json.dumps(dict(variables or {}))
+    return [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), str(int(on_death)), given, *command]
 
 
 def free_port() -> int:

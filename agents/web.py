@@ -7,6 +7,7 @@ header that browsers do not send across origins without asking. Nothing here tak
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -110,7 +111,8 @@ class Web:
             response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
             await response.write(b"retry: %d\n\n" % RETRY_MS)
-            await _send_all(response, subscription.queue)
+            with contextlib.suppress(ConnectionError):  # the browser left
+                await _send_all(response, subscription.queue)
             return response
 
     async def _answer(self, request: web.Request) -> web.Response:

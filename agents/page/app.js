@@ -109,7 +109,7 @@ function facts(moment) {
 }
 
 function details(moment) {
-  const node = el("details", "", undefined, el("summary", "", `${moment.samples.length} posts and the numbers`));
+  const node = el("details", "", undefined, el("summary", "", moment.samples.length === 1 ? "a post and the numbers" : `${moment.samples.length} posts and the numbers`));
   const posts = el("ul", "samples");
   posts.append(...moment.samples.map(sample));
   node.append(facts(moment), posts);

