@@ -49,7 +49,7 @@ REASONS = (
     "empty",  # no bytes, or only white space
     "too_large",  # more than MAX_EVENT_BYTES
     "not_utf8",
-    "not_json",  # includes truncated JSON and JSON nested deeper than the parser's limit
+    "not_json",  # includes truncated JSON and JSON nested deeper than MAX_DEPTH (200)
     "not_an_event",  # JSON, but not the shape of the configured platform
     "missing_id",
     "bad_id",  # too long, holds control characters, or is neither text nor whole number
