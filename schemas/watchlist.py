@@ -17,8 +17,9 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 class Brand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One brand, person, product or plain word to watch; its term is `brand:<id>`.
 
-    A post names the brand if it holds an alias (whole words, any case), a handle or a hashtag, holds none of `exclude`,
-    and, if `context` is given and the match came by an alias, holds at least one of `context`.
+    A post names the brand if it holds an alias (whole words, any case), a handle or a hashtag, and, if `context` is given and the
+    match came by an alias, at least one of `context`. An alias inside a phrase of `exclude` does not count ("apple pie"); a phrase
+    of `exclude` without an alias in it ("orchard") rules the whole post out.
     """
 
     id: str

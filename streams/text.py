@@ -1,0 +1,96 @@
+r"""Text as every other operator reads it; any row can be recomputed alone, in ten lines of Python.
+
+`normalise` does this, in this order, to each text:
+
+1. remove control and format characters (Unicode categories Cc, Cf, except white space: zero width, bidi, soft hyphen) and the
+   other invisible ones (variation selectors, fillers): they would split words that look whole, or glue an emoji to a hashtag;
+2. turn enclosing marks (category Me) and the signs U+2122 (trade mark) and U+2120 (service mark) into a space, so that NFKC
+   does not glue `TM` to the brand in front;
+3. NFKC;
+4. lower case (not case folding: `straße` stays), every final sigma as a plain sigma;
+5. every run of white space is one space.
+
+Texts of printable ASCII without double spaces skip all but 4, which changes nothing for them.
+
+A *word character* is a letter, mark or number (categories L*, M*, N*) or `_`. *Scripts without spaces* are the code point ranges
+in NO_SPACES: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import polars as pl
+
+from schemas.events import MAX_TEXT_CHARS
+
+MAX_BESIDE = 64  # tags, mentions and links each that are read of a post
+_MAX_TAG_CHARS = 256
+_MAX_LINK_CHARS = 2_048
+
+HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+SOUTH_EAST = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Myanmar, Khmer
+NO_SPACES = HAN + KATAKANA + SOUTH_EAST + "\u3041-\u3096\u3099-\u309f"
+HANGUL = "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
+
+# All patterns are read by polars' linear-time regex engine.
+_NEEDS_CARE = r"[^ -~]|  "
+_INVISIBLE = (
+    r"[[\p{Cc}\p{Cf}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{e0100}-\x{e01ef}]"
+    r"--[\t-\r\x{85}]]"
+)
+_UNGLUE = r"[\p{Me}\x{2120}\x{2122}]"
+
+_ITEM = pl.element()
+_TAG = "#" + _ITEM.str.head(_MAX_TAG_CHARS).str.strip_chars_start("#").str.replace_all(r"\s", "")
+_MENTION = "@" + _ITEM.str.head(_MAX_TAG_CHARS).str.extract(r"^@?([0-9A-Za-z_]+(?:[.@-][0-9A-Za-z_]+)*)$").drop_nulls()
+_LINK = _ITEM.str.head(_MAX_LINK_CHARS).str.extract(r"^((?i:https?)://\S+)").drop_nulls()
+_BESIDE = [
+    pl.col(name).list.head(MAX_BESIDE).list.eval(item).list.join(" ")
+    for name, item in (("tags", _TAG), ("mentions", _MENTION), ("links", _LINK))
+]
+
+
+def normalise(texts: pl.Series) -> pl.Series:
+    """The texts as the module docstring says; null reads as empty."""
+    texts = texts.fill_null("")
+    careful = texts.str.contains(_NEEDS_CARE)
+    lower = texts.str.to_lowercase()
+    return _replace(lower, careful, _normalise_carefully(texts.filter(careful))) if careful.any() else lower
+
+
+def read_posts(posts: pl.DataFrame) -> pl.Series:
+    """The normalised text of each post, with what the platform sent beside it as if it stood behind it.
+
+    Of `tags`, `mentions` and `links` the first MAX_BESIDE count. Each adds a space and `#tag` (without its white space), `@mention`
+    (if it is a handle: letters, digits and `_`, with single `.`, `-`, `@` between them) or the link (if it is http or https).
+    """
+    texts = posts["text"].fill_null("").str.head(MAX_TEXT_CHARS) if _too_long(posts["text"]) else posts["text"]
+    beside = posts.select(pl.any_horizontal(pl.col("tags", "mentions", "links").list.len() > 0)).to_series().fill_null(False)
+    if beside.any():
+        values = posts.filter(beside).select(pl.concat_str(pl.lit(" "), *_BESIDE, separator=" ", ignore_nulls=True)).to_series()
+        texts = _replace(texts, beside, texts.filter(beside).fill_null("") + values)
+    return normalise(texts)
+
+
+def is_word_character(character: str) -> bool:
+    """Whether it is a letter, mark, number or underscore."""
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
+
+
+def _too_long(texts: pl.Series) -> bool:
+    return int(texts.str.len_bytes().max() or 0) > MAX_TEXT_CHARS  # type: ignore[arg-type]  # an integer column
+
+
+def _normalise_carefully(texts: pl.Series) -> pl.Series:
+    visible = texts.str.replace_all(_INVISIBLE, "").str.replace_all(_UNGLUE, " ")
+    lower = visible.str.normalize("NFKC").str.to_lowercase().str.replace_all("ς", "σ", literal=True)
+    return lower.str.replace_all(r"\s+", " ")
+
+
+def _replace(base: pl.Series, where: pl.Series, values: pl.Series) -> pl.Series:
+    order = np.arange(len(base), dtype=np.uint32)
+    order[where.to_numpy()] = np.arange(len(base), len(base) + len(values), dtype=np.uint32)
+    return pl.concat([base, values.alias(base.name)]).gather(order)
