@@ -1,0 +1,212 @@
+"""The life of one surge: what every scale says about a term, when that opens a surge, keeps it open, is news, and ends it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.candidates import MAX_SAMPLES, Phase, Surge
+from streams.baseline import SCALES_MS, Floats, Ints, surprise
+from streams.sketches import count_authors, merge_samples
+from streams.surge_params import SurgeParams
+from streams.term_table import TOTAL, TermTable
+from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, split
+
+# A surge stays open while any scale up to this one (5 min) or the one that opened it says so: its pauses are not its end.
+_LASTING_SCALE = 2
+
+# A window belongs to a surge if it holds more than this many times what was expected.
+_SINCE_RATIO = 2.0
+
+# Counts per hour of all terms for which SurgeParams.score is meant.
+_SCORE_VOLUME = 1000.0
+
+# Enough opinions to call their mean usual.
+_USUAL_MIN_EVENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What each scale (columns) says about each term (rows)."""
+
+    slots: Ints
+    observed: Ints
+    expected: Floats
+    score: Floats
+    volume: Ints  # events of all terms, per scale
+
+    def candidates(self, params: SurgeParams) -> NDArray[np.bool_]:
+        """Terms that may open a surge; a quick look that leaves out none."""
+        least = min(params.score, params.score_watched)
+        return np.asarray(((self.score >= least) & (self.observed >= params.min_ratio * self.expected)).any(axis=1))
+
+    def of(self, row: int) -> TermVerdict:
+        """The verdict on one term."""
+        return TermVerdict(int(self.slots[row]), self.observed[row], self.expected[row], self.score[row], self.volume)
+
+
+@dataclass(frozen=True, slots=True)
+class TermVerdict:
+    """What each scale says about one term."""
+
+    slot: int
+    observed: Ints
+    expected: Floats
+    score: Floats
+    volume: Ints
+
+    def best(self, scales: NDArray[np.bool_]) -> int:
+        """Which of these scales says so most clearly; the shortest of equals."""
+        return int(np.argmax(np.where(scales, self.score, -1.0)))
+
+
+def judge(table: TermTable, slots: Ints, params: SurgeParams) -> Verdict:
+    """Scores of settled slots. A term that merely follows all others has no surge: what is expected of it grows with them."""
+    everything = np.append(slots, TOTAL)
+    counts, (means, spreads) = table.observed(everything), table.expected(everything)
+    observed, mean, spread = counts[:-1], means[:-1], spreads[:-1]
+    others = counts[-1] - observed + params.growth_events
+    growth = others / (np.maximum(means[-1] - mean, 0.0) + params.growth_events)
+    expected = mean * np.clip(growth, 1.0, params.growth_cap)
+    known = np.array([exposure >= params.min_bins for exposure in table.exposure])
+    rare = (observed > expected) & known
+    score = np.zeros_like(expected)
+    score[rare] = surprise(observed[rare].astype(np.float64), expected[rare], spread[rare])
+    return Verdict(slots, observed, expected, score, counts[-1])
+
+
+def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
+    """The surge of a term that has none, if there is evidence, support and more than a few authors, or a flood by few."""
+    now_ms = table.now_ms
+    assert now_ms is not None
+    if track is None or track.surge is not None or not track.chunks:
+        return []
+    if track.faded_ms is not None and now_ms < track.faded_ms + params.cooldown_ms:
+        return []
+    support = _support(track, verdict, params)
+    enough = (verdict.score >= _least_score(track, verdict, params)) & (verdict.observed >= support)
+    enough &= verdict.observed >= params.min_ratio * verdict.expected
+    if not enough.any():
+        return []
+    scale = verdict.best(enough)
+    since_ms, counted = table.run(verdict.slot, scale, _SINCE_RATIO * float(verdict.expected[scale]))
+    before, during = split(track, since_ms)
+    total = merge(during, MAX_SAMPLES)
+    _add_untracked(total, counted, since_ms)
+    authors = count_authors(total.authors) + total.counts["unknown_authors"]
+    if (
+        authors < (params.authors_watched if track.watched else params.authors)
+        and not (verdict.observed[enough] >= params.flood_factor * support[enough]).any()
+    ):
+        return []
+    track.surge = _begin(track, scale, total, before, now_ms)
+    track.chunks, track.background = [], ()
+    return [_say(track, "opened", verdict, scale, now_ms)]
+
+
+def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
+    """What is new about an open surge: it grew, it faded, or nothing."""
+    now_ms, surge = table.now_ms, track.surge
+    assert now_ms is not None and surge is not None
+    lasting = np.arange(len(SCALES_MS)) <= max(surge.scale, _LASTING_SCALE)
+    above = lasting & (verdict.score >= params.exit_score) & (verdict.observed >= params.exit_ratio * verdict.expected)
+    surge.peaks = np.maximum(surge.peaks, verdict.observed).tolist()
+    if above.any():
+        surge.above_ms = now_ms
+    elif now_ms - surge.above_ms >= params.fade_ms(surge.scale):
+        said = _say(track, "faded", verdict, surge.scale, now_ms)
+        track.surge, track.faded_ms = None, now_ms
+        track.background = merge_samples(surge.total.samples, surge.background, BACKGROUND_SAMPLES)
+        table.mask(verdict.slot, now_ms)
+        return [said]
+    else:
+        return []
+    if not _is_news(surge, now_ms, params):
+        return []
+    return [_say(track, "grown", verdict, verdict.best(above), now_ms)]
+
+
+def _least_score(track: Track, verdict: TermVerdict, params: SurgeParams) -> float:
+    if track.watched:
+        return params.score_watched
+    return params.score + math.log10(max(float(verdict.volume[-1]) / _SCORE_VOLUME, 1.0))
+
+
+def _support(track: Track, verdict: TermVerdict, params: SurgeParams) -> Floats:
+    if track.watched:
+        return np.array(params.support_watched, np.float64)
+    return np.maximum(params.support, params.support_root * np.sqrt(np.maximum(verdict.volume, 0)))
+
+
+def _begin(track: Track, scale: int, total: Chunk, before: list[Chunk], now_ms: int) -> OpenSurge:
+    background = track.background
+    usual_events, usual_milli = track.usual_events, track.usual_milli
+    for chunk in before:
+        background = merge_samples(background, chunk.samples, BACKGROUND_SAMPLES)
+        usual_events += chunk.counts["sentiment_events"]
+        usual_milli += chunk.counts["sentiment_milli"]
+    return OpenSurge(
+        opened_ms=now_ms,
+        scale=scale,
+        total=total,
+        peaks=[0] * len(SCALES_MS),
+        reported_peaks=[0] * len(SCALES_MS),
+        reported_ms=now_ms,
+        reported_events=0,
+        above_ms=now_ms,
+        usual_sentiment_milli=round(usual_milli / usual_events) if usual_events >= _USUAL_MIN_EVENTS else None,
+        background=background,
+    )
+
+
+def _add_untracked(total: Chunk, counted: int, since_ms: int) -> None:
+    """Rows from before the term got its track were counted, but not written down: events of unknown authors."""
+    missing = counted - total.counts["events"]
+    if missing > 0:
+        total.counts["events"] += missing
+        total.counts["unknown_authors"] += missing
+        total.start_ms = min(total.start_ms, since_ms)
+
+
+def _is_news(surge: OpenSurge, now_ms: int, params: SurgeParams) -> bool:
+    if any(peak >= params.grown_ratio * told for peak, told in zip(surge.peaks, surge.reported_peaks, strict=True)):
+        return True
+    due = now_ms - surge.reported_ms >= params.refresh_ms
+    return due and surge.total.counts["events"] >= params.refresh_ratio * surge.reported_events
+
+
+def _say(track: Track, phase: Phase, verdict: TermVerdict, scale: int, now_ms: int) -> Surge:
+    """State the open surge as of now, and remember what was said."""
+    surge = track.surge
+    assert surge is not None
+    surge.peaks = np.maximum(surge.peaks, verdict.observed).tolist()
+    total, counts = surge.total, {name: max(value, 0) for name, value in surge.total.counts.items()}
+    surge.reported_ms, surge.reported_peaks, surge.reported_events = now_ms, list(surge.peaks), counts["events"]
+    observed = int(verdict.observed[scale])
+    return Surge(
+        term=track.term,
+        phase=phase,
+        opened_ms=surge.opened_ms,
+        tick_ms=now_ms,
+        since_ms=total.start_ms,
+        scale_ms=SCALES_MS[scale],
+        observed=observed,
+        expected=round(float(verdict.expected[scale]), 4),
+        score=round(float(verdict.score[scale]), 2),
+        peak=surge.peaks[scale],
+        events=counts["events"],
+        originals=counts["originals"],
+        replies=counts["replies"],
+        reposts=counts["reposts"],
+        authors=count_authors(total.authors),
+        unknown_authors=counts["unknown_authors"],
+        sentiment_events=counts["sentiment_events"],
+        sentiment_milli=total.counts["sentiment_milli"],
+        usual_sentiment_milli=surge.usual_sentiment_milli,
+        reach=counts["reach"],
+        samples=total.samples,
+        background=surge.background,
+    )

@@ -1,0 +1,76 @@
+"""What makes a count a surge: every tunable of the detector with its default and the reason for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.baseline import SCALES_MS, BaselineParams
+
+PerScale = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeParams:
+    """Tunables of `detect_surges`. Tuples go by baseline.SCALES_MS: 10 s, 1 min, 5 min, 1 h.
+
+    Watched terms are few and somebody cares, so little evidence will do; of the others there are very many.
+    """
+
+    baseline: BaselineParams = field(default_factory=BaselineParams)
+
+    score_watched: float = 5.0  # -log10 p
+    score: float = (
+        6.0  # of others in a stream of 1,000 counts an hour; + 1 for every ten times as many, as there are more to be wrong about
+    )
+    min_ratio: float = 2.0  # below twice the expected count nobody acts, however significant
+    support_watched: PerScale = (3, 3, 3, 5)
+    support: PerScale = (6, 6, 8, 8)
+    support_root: float = 0.15  # other terms also need this x sqrt(counts of all terms): a big stream has many small things
+    authors_watched: int = 2  # distinct known authors + events without author
+    authors: int = 5
+    flood_factor: float = 5.0  # at this x support the authors no longer matter: curate shall see floods by one account
+
+    warmup_ms: int = 600_000  # of log before anything opens: a cold start is not a moment
+    gap_ms: int = 3_600_000  # a longer silence of all terms is a hole in the log, not silence
+    rewarm_ms: int = 300_000  # of log after a hole before anything opens
+    min_bins: float = 4.0  # discounted bins of a scale before it has a say
+    growth_cap: float = 3.0  # what is expected grows with all other terms, at most this much
+    growth_events: float = 200.0  # pseudo-counts: the growth of a small stream is noise
+
+    exit_score: float = 2.0  # hysteresis: little evidence keeps a surge open
+    exit_ratio: float = 1.5
+    fade_scales: float = 2.0  # it fades after so many lengths of the scale that opened it below the exit
+    fade_min_ms: int = 60_000
+    fade_max_ms: int = 900_000
+    cooldown_ms: int = 600_000  # before a term can open again, and then only by events after it faded
+    grown_ratio: float = 1.5  # a new peak this much above the one last told is news
+    refresh_ms: int = 60_000  # otherwise it is told again after this time if it got refresh_ratio x the events
+    refresh_ratio: float = 1.1
+
+    warm_score: float = 2.5  # at this score and warm_events a term gets a track: authors, samples, sentiment
+    warm_events: int = 3
+    max_tracks: int = 4_096  # terms in detail, watched ones first come first served; about 10 KB each
+    max_terms: int = 200_000  # terms with exact counts, about 350 bytes each
+    hashed_cells: int = 65_536  # pasts of evicted terms, 40 bytes each
+
+    def __post_init__(self) -> None:
+        if not 0 < self.exit_score <= min(self.score, self.score_watched):
+            raise ValueError(
+                "exit_score must be above 0 and not above score or score_watched, or surges would never end or never last"
+            )
+        if not 1.0 <= self.exit_ratio <= self.min_ratio:
+            raise ValueError("exit_ratio must be between 1 and min_ratio")
+        if any(len(s) != len(SCALES_MS) or min(s) < 1 for s in (self.support, self.support_watched)):
+            raise ValueError(f"support must name {len(SCALES_MS)} counts of at least 1, one per scale")
+        if not (self.growth_cap >= 1 and self.growth_events > 0 and self.grown_ratio > 1 and self.refresh_ratio > 1):
+            raise ValueError("growth_cap must be at least 1, growth_events above 0, grown_ratio and refresh_ratio above 1")
+        if min(self.warmup_ms, self.gap_ms, self.rewarm_ms, self.refresh_ms, self.fade_min_ms, self.cooldown_ms) <= 0:
+            raise ValueError("durations must be above 0")
+        if self.fade_max_ms < self.fade_min_ms or self.fade_scales <= 0:
+            raise ValueError("fade_max_ms must be at least fade_min_ms, fade_scales above 0")
+        if min(self.max_terms, self.max_tracks, self.hashed_cells) < 1:
+            raise ValueError("max_terms, max_tracks and hashed_cells must be at least 1")
+
+    def fade_ms(self, scale: int) -> int:
+        """How long a surge that this scale opened must stay below the exit before it has faded."""
+        return int(min(max(self.fade_scales * SCALES_MS[scale], self.fade_min_ms), self.fade_max_ms))

@@ -1,0 +1,130 @@
+"""What is remembered about the few terms that are watched, warm or surging: authors, kinds of post, sentiment, sample posts.
+
+A track keeps its last hour in chunks that get coarser with age (10 s, then 1 min, then 10 min), so that a surge can be told from
+its first window on; an open surge keeps one running total instead. At most about 28 chunks of about 1 KB each.
+Rows may come in any order between two calls of `compact`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from schemas.candidates import MAX_SAMPLES, SampleRef
+from schemas.frames import COUNTS
+from schemas.windows import WINDOW_MS
+from streams.sketches import merge_authors, merge_samples, union_authors
+
+WATCHED_PREFIX = "brand:"
+
+_NAMES = tuple(COUNTS)
+
+# (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
+_GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
+
+# Sample posts per chunk; an hour of a track and its background hold some hundred references.
+_CHUNK_SAMPLES = 8
+BACKGROUND_SAMPLES = 8
+
+# The usual sentiment follows the last thousand or so opinions.
+_USUAL_EVENTS = 1000
+
+
+class Chunk(msgspec.Struct, array_like=True):
+    """Everything about the posts of some neighbouring windows."""
+
+    start_ms: int  # start of the first window with a row
+    counts: dict[str, int]
+    authors: bytes = b""
+    samples: tuple[SampleRef, ...] = ()
+
+
+class OpenSurge(msgspec.Struct, kw_only=True):
+    """A surge that opened and has not faded."""
+
+    opened_ms: int
+    scale: int  # index of the scale that opened it
+    total: Chunk
+    peaks: list[int]  # highest count so far, per scale
+    reported_peaks: list[int]
+    reported_ms: int
+    reported_events: int
+    above_ms: int  # last tick at which it was still a surge
+    usual_sentiment_milli: int | None
+    background: tuple[SampleRef, ...]
+
+
+class Track(msgspec.Struct, kw_only=True):
+    """The recent past of one term in some detail."""
+
+    term: str
+    watched: bool
+    warm_ms: int  # last tick at which it had reason to be tracked
+    chunks: list[Chunk] = []
+    background: tuple[SampleRef, ...] = ()
+    usual_events: int = 0
+    usual_milli: int = 0
+    faded_ms: int | None = None  # when its last surge faded
+    surge: OpenSurge | None = None
+
+
+def record(track: Track, row: dict[str, Any]) -> None:
+    """Add one row of frames.TERM_ROWS to the surge if it belongs to one, else to the recent past."""
+    start_ms = row["window_start_ms"]
+    refs = zip(row["sample_hashes"] or (), row["sample_partitions"] or (), row["sample_offsets"] or (), strict=True)
+    samples = tuple(SampleRef(*ref) for ref in refs)
+    if track.surge is not None and start_ms >= track.surge.total.start_ms:
+        chunk, keep = track.surge.total, MAX_SAMPLES
+    else:
+        chunk, keep = _chunk_at(track, start_ms), MAX_SAMPLES
+    for name in _NAMES:
+        chunk.counts[name] = chunk.counts.get(name, 0) + (row[name] or 0)
+    chunk.authors = merge_authors(chunk.authors, row["authors"] or ())
+    chunk.samples = merge_samples(chunk.samples, samples, keep)
+
+
+def compact(track: Track, now_ms: int) -> None:
+    """Merge chunks that grew old; what falls out of the last hour leaves its sentiment and some samples behind."""
+    merged: dict[tuple[int, int], list[Chunk]] = {}
+    for chunk in sorted(track.chunks, key=lambda c: c.start_ms):
+        merged.setdefault(_grain(chunk.start_ms, now_ms), []).append(chunk)
+    gone = merged.pop((0, 0), [])
+    track.chunks = [chunks[0] if len(chunks) == 1 else merge(chunks, _CHUNK_SAMPLES) for chunks in merged.values()]
+    for chunk in gone:
+        track.background = merge_samples(track.background, chunk.samples, BACKGROUND_SAMPLES)
+        track.usual_events += chunk.counts["sentiment_events"]
+        track.usual_milli += chunk.counts["sentiment_milli"]
+    while track.usual_events > _USUAL_EVENTS:
+        track.usual_events, track.usual_milli = track.usual_events // 2, track.usual_milli // 2
+
+
+def split(track: Track, since_ms: int) -> tuple[list[Chunk], list[Chunk]]:
+    """The chunks before a surge and those of it; of at least one chunk the newest always belongs to the surge."""
+    chunks = sorted(track.chunks, key=lambda c: c.start_ms)
+    first = next((i for i, chunk in enumerate(chunks) if chunk.start_ms >= since_ms), len(chunks) - 1)
+    return chunks[:first], chunks[first:]
+
+
+def merge(chunks: list[Chunk], keep: int) -> Chunk:
+    """One chunk of at least one, with the `keep` smallest samples."""
+    samples: tuple[SampleRef, ...] = ()
+    for chunk in chunks:
+        samples = merge_samples(samples, chunk.samples, keep)
+    counts = {name: sum(chunk.counts[name] for chunk in chunks) for name in _NAMES}
+    return Chunk(min(chunk.start_ms for chunk in chunks), counts, union_authors(chunk.authors for chunk in chunks), samples)
+
+
+def _chunk_at(track: Track, start_ms: int) -> Chunk:
+    for chunk in track.chunks:
+        if chunk.start_ms == start_ms:
+            return chunk
+    track.chunks.append(Chunk(start_ms, dict.fromkeys(_NAMES, 0)))
+    return track.chunks[-1]
+
+
+def _grain(start_ms: int, now_ms: int) -> tuple[int, int]:
+    for age_ms, length_ms in _GRAINS_MS:
+        if start_ms > now_ms - age_ms:
+            return length_ms, start_ms // length_ms
+    return 0, 0
