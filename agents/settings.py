@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.clickhouse_dsn import parse_dsn
 from schemas.errors import ConfigurationError
 from schemas.topics import Topics
 
 PLATFORMS = ("canonical", "bluesky", "mastodon", "x", "reddit")
 
+_TOPIC_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,200}")  # Kafka's rule; 249 with our own endings
 _SOURCE_STRIDE = 10_000  # source id = position of the raw topic x this + partition
 
 
@@ -57,6 +60,10 @@ class Settings:
         """The raw topics with their platforms, in the order that gives source ids."""
         return self.raw or (RawTopic(self.topics.raw, "canonical"),)
 
+    def group(self, agent: str) -> str:
+        """The consumer group of an agent: `social.ingest`."""
+        return self.topics.name(agent)
+
     def source_id(self, topic: str, partition: int) -> int:
         """The number that packets and sample references use for a raw partition."""
         return next(i for i, raw in enumerate(self.raw_topics) if raw.topic == topic) * _SOURCE_STRIDE + partition
@@ -69,10 +76,7 @@ class Settings:
         """Keyword arguments that every aiokafka client takes."""
         options: dict[str, object] = {"bootstrap_servers": self.kafka, "security_protocol": self.kafka_security}
         if self.kafka_security in ("SSL", "SASL_SSL"):
-            context = ssl.create_default_context(cafile=self.kafka_ca or None)
-            if self.kafka_cert:
-                context.load_cert_chain(self.kafka_cert)
-            options["ssl_context"] = context
+            options["ssl_context"] = self._ssl_context()
         if self.kafka_security.startswith("SASL"):
             options |= {
                 "sasl_mechanism": self.kafka_mechanism,
@@ -80,6 +84,16 @@ class Settings:
                 "sasl_plain_password": self.kafka_password,
             }
         return options
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ca or None)
+            if self.kafka_cert:
+                context.load_cert_chain(self.kafka_cert)
+        except OSError as error:  # ssl.SSLError is one
+            files = ", ".join(filter(None, (self.kafka_ca, self.kafka_cert)))
+            raise ConfigurationError(f"DRUMBEAT_KAFKA_CA or DRUMBEAT_KAFKA_CERT: {files}: {error.strerror or error}") from error
+        return context
 
 
 _SECRETS = ("clickhouse", "author_key", "kafka_password")
@@ -92,32 +106,46 @@ _CHOICES = {
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from `DRUMBEAT_*`; raises ConfigurationError naming every problem at once."""
+    """Settings from `DRUMBEAT_*`; raises ConfigurationError naming every problem at once, and no secret."""
     values: dict[str, object] = {}
     problems: list[str] = []
-    names = Settings.__dataclass_fields__
     for variable in sorted(key for key in environ if key.startswith("DRUMBEAT_")):
         name = variable.removeprefix("DRUMBEAT_").lower()
-        if name.removesuffix("_file") in _SECRETS and name.endswith("_file"):
-            try:
-                values[name.removesuffix("_file")] = Path(environ[variable]).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                problems.append(f"{variable}: cannot read {environ[variable]!r}: {error.strerror}")
-        elif name in names:
+        secret = name.removesuffix("_file")
+        if name.endswith("_file") and secret in _SECRETS:
+            if f"DRUMBEAT_{secret.upper()}" in environ:
+                problems.append(f"{variable}: DRUMBEAT_{secret.upper()} is set too; keep one of them")
+            _read(variable, secret, _from_file(variable, environ[variable], problems), values, problems)
+        elif name in Settings.__dataclass_fields__:
             _read(variable, name, environ[variable].strip(), values, problems)
         else:
             problems.append(f"{variable}: no such setting")
-    if problems:
-        raise ConfigurationError("; ".join(problems))
-    return Settings(**values)  # type: ignore[arg-type]  # every value was checked by name above
+    if not problems:
+        settings = Settings(**values)  # type: ignore[arg-type]  # every value was checked by name above
+        problems = list(_contradictions(settings))
+        if not problems:
+            return settings
+    raise ConfigurationError("; ".join(problems))
+
+
+def _from_file(variable: str, path: str, problems: list[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        problems.append(f"{variable}: cannot read {path!r}: {error.strerror}")
+    except UnicodeDecodeError:
+        problems.append(f"{variable}: {path!r} is not UTF-8 text")
+    return "-"  # one problem per file is enough
 
 
 def _read(variable: str, name: str, text: str, values: dict[str, object], problems: list[str]) -> None:
-    if name in _INTEGERS:
-        if text.isdecimal() and 0 < int(text) < 2**53:
+    if not text and Settings.__dataclass_fields__[name].default not in ("", ()):
+        problems.append(f"{variable}: is empty; unset it or give a value")
+    elif name in _INTEGERS:
+        if text.isdecimal() and len(text) < 16 and int(text) > 0:
             values[name] = int(text)
         else:
-            problems.append(f"{variable}: expected a whole number above 0, got {text!r}")
+            problems.append(f"{variable}: expected a whole number above 0, got {text[:40]!r}")
     elif name in _CHOICES and text not in _CHOICES[name]:
         problems.append(f"{variable}: expected one of {', '.join(filter(None, _CHOICES[name]))}, got {text!r}")
     elif name == "raw":
@@ -126,11 +154,37 @@ def _read(variable: str, name: str, text: str, values: dict[str, object], proble
         values[name] = text
 
 
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """What no single setting shows."""
+    for server in settings.kafka.split(","):
+        if not _is_address(server.strip(), lowest_port=1):
+            yield f"DRUMBEAT_KAFKA: expected host:port, comma-separated, got {server!r}"
+    if not _is_address(settings.listen, lowest_port=0):
+        yield f"DRUMBEAT_LISTEN: expected host:port, got {settings.listen!r}"
+    if not _TOPIC_NAME.fullmatch(settings.prefix):
+        yield f"DRUMBEAT_PREFIX: expected letters, digits, '.', '_' and '-', at most 200, got {settings.prefix!r}"
+    try:
+        parse_dsn(settings.clickhouse)
+    except ConfigurationError as error:
+        yield f"DRUMBEAT_CLICKHOUSE: {error}"
+    login = (settings.kafka_mechanism, settings.kafka_username, settings.kafka_password)
+    if settings.kafka_security.startswith("SASL") and not all(login):
+        needs = "DRUMBEAT_KAFKA_MECHANISM, DRUMBEAT_KAFKA_USERNAME and DRUMBEAT_KAFKA_PASSWORD (or DRUMBEAT_KAFKA_PASSWORD_FILE)"
+        yield f"DRUMBEAT_KAFKA_SECURITY={settings.kafka_security} needs {needs}"
+
+
+def _is_address(text: str, lowest_port: int) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and len(port) <= 5 and lowest_port <= int(port) <= 65_535
+
+
 def _raw_topics(variable: str, text: str, problems: list[str]) -> tuple[RawTopic, ...]:
-    topics = []
-    for item in filter(None, text.split(",")):
-        topic, _, platform = item.strip().partition(":")
-        if platform not in PLATFORMS:
+    topics: list[RawTopic] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        topic, _, platform = item.rpartition(":")
+        if platform not in PLATFORMS or not _TOPIC_NAME.fullmatch(topic):
             problems.append(f"{variable}: {item!r}: expected TOPIC:PLATFORM with a platform of {', '.join(PLATFORMS)}")
+        if any(topic == other.topic for other in topics):
+            problems.append(f"{variable}: {topic!r} twice; a topic has one platform")
         topics.append(RawTopic(topic, platform))
     return tuple(topics)

@@ -1,0 +1,21 @@
+"""What the exit codes of `drumbeat` mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+NOT_SO: Final = 1
+USAGE: Final = 2
+WORLD: Final = 3
+BUG: Final = 70
+INTERRUPTED: Final = 130
+
+MEANING = {
+    OK: "done",
+    NOT_SO: "what was asked about is not so: doctor found problems, the demo was not as planted, a change was refused",
+    USAGE: "wrong usage, configuration or input file",
+    WORLD: "the broker or ClickHouse cannot be reached or refuses",
+    BUG: "a bug in drumbeat; --debug shows where",
+    INTERRUPTED: "stopped by Ctrl-C",
+}

@@ -1,0 +1,45 @@
+"""`drumbeat schema`: the ClickHouse tables and views, by numbered migrations."""
+
+from __future__ import annotations
+
+import argparse
+
+from agents.cli import exits
+from agents.cli.output import say
+from agents.cli.parser import Commands, add_actions, add_command
+from agents.settings import Settings
+
+
+def add(commands: Commands) -> None:
+    actions = add_actions(add_command(commands, "schema", "create or show the ClickHouse schema", example="drumbeat schema apply"))
+    add_command(actions, "apply", "apply pending migrations; safe to run twice", example="drumbeat schema apply", run=run_apply)
+    add_command(actions, "show", "list the migrations, applied and pending", example="drumbeat schema show", run=run_show)
+
+
+def run_apply(_args: argparse.Namespace, settings: Settings) -> int:
+    from agents.clickhouse import ClickHouse
+
+    store = ClickHouse.connect(settings.clickhouse)
+    try:
+        applied = store.apply_migrations()
+    finally:
+        store.close()
+    for name in applied:
+        say(f"applied  {name}")
+    if not applied:
+        say("nothing to do: all migrations are applied")
+    return exits.OK
+
+
+def run_show(_args: argparse.Namespace, settings: Settings) -> int:
+    from agents.clickhouse import ClickHouse
+    from schemas.migrations import load_migrations
+
+    store = ClickHouse.connect(settings.clickhouse)
+    try:
+        pending = {migration.number for migration in store.pending()}
+    finally:
+        store.close()
+    for migration in load_migrations():
+        say(f"{'pending' if migration.number in pending else 'applied'}  {migration.name}")
+    return exits.NOT_SO if pending else exits.OK
