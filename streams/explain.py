@@ -89,7 +89,7 @@ def _words(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, floa
 
 
 def _is_own(word: str, own: Collection[str]) -> bool:
-    return word in own or all(part in own for part in word.split())
+    return any(part in own for part in word.split())  # `acme recall` says no more about acme than `recall`
 
 
 def _rank(post: Post, worth: Mapping[str, float]) -> tuple[int, float, int, int, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from schemas.moments import Moment, Status
+from schemas.watchlist import Brand
 from streams.comoving import vocabulary
 from streams.curate_state import Cooling, CurateParams, CurateState, OpenMoment
 from streams.desk import Desk
@@ -33,7 +34,7 @@ def follow(state: CurateState, moment: OpenMoment, desk: Desk, params: CuratePar
         moment.changed, moment.judged_ms = False, state.tick_ms
         look_at(state, moment, desk, params)
         told, now = moment.last, state_moment(moment, "updated", state.tick_ms, desk.watch)
-        if told is not None and is_news(told, now, params) and not _is_muted(moment, desk):
+        if told is not None and is_news(told, now, params) and not is_muted(moment, desk.watch):
             yield tell(state, moment, "updated", desk)
 
 
@@ -71,6 +72,18 @@ def is_news(told: Moment, now: Moment, params: CurateParams) -> bool:
     )
 
 
+def is_muted(moment: OpenMoment, watch: Mapping[str, Brand]) -> bool:
+    """Whether a muted brand leads the moment, or it is about muted brands only."""
+    brands = [watch[brand] for brand in brands_of(moment, watch) if brand in watch]
+    return is_muted_brand(moment.lead, watch) or (bool(brands) and all(brand.muted for brand in brands))
+
+
+def is_muted_brand(term: str, watch: Mapping[str, Brand]) -> bool:
+    """Whether the term is a brand that nobody wants to be alerted about."""
+    kind, _, brand = term.partition(":")
+    return kind == "brand" and brand in watch and watch[brand].muted
+
+
 def _best_kind(moment: Moment) -> int:
     """0 with a brand, 1 with a hashtag, 2 with words, mentions and links only."""
     kinds = {term.partition(":")[0] for term in moment.terms}
@@ -80,11 +93,6 @@ def _best_kind(moment: Moment) -> int:
 def _is_about(post: Post, moment: OpenMoment) -> bool:
     """A post that holds one common word of the moment only may be about something else."""
     return post.holds(moment.lead) or sum(post.holds(term) for term in moment.footprint.terms[1:]) > 1
-
-
-def _is_muted(moment: OpenMoment, desk: Desk) -> bool:
-    brands = [desk.watch[brand] for brand in brands_of(moment, desk.watch) if brand in desk.watch]
-    return bool(brands) and all(brand.muted for brand in brands)
 
 
 def _close(state: CurateState, moment: OpenMoment, desk: Desk, params: CurateParams) -> Iterator[Moment]:

@@ -5,7 +5,8 @@ Within a tick brands come first, then hashtags, then the most surprising words: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from xxhash import xxh3_64_hexdigest
 
@@ -16,17 +17,21 @@ from streams.comoving import Footprint, link, vocabulary
 from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member, OpenMoment, Waiting, bare
 from streams.desk import Desk
 from streams.explain import count_words
-from streams.following import look_at, tell
+from streams.following import is_muted, is_muted_brand, look_at, tell
 from streams.posts import Post
 from streams.statement import brands_of
 from streams.talk import hear
 
 _KINDS = {"brand": 0, "hashtag": 1, "keyword": 2, "mention": 3, "domain": 4}
+_SHORTENERS = frozenset(
+    f"domain:{host}"
+    for host in ("t.co", "bit.ly", "ow.ly", "goo.gl", "tinyurl.com", "buff.ly", "dlvr.it", "fb.me", "is.gd", "lnkd.in")
+)  # say nothing about where a link leads
 
 
 def may_lead(term: str) -> bool:
-    """Whether the term is a topic; `all:posts` is none."""
-    return term.partition(":")[0] in _KINDS
+    """Whether the term is a topic; `all:posts` and link shorteners are none."""
+    return term.partition(":")[0] in _KINDS and term not in _SHORTENERS
 
 
 def kind_rank(term: str) -> int:
@@ -34,9 +39,9 @@ def kind_rank(term: str) -> int:
     return _KINDS[term.partition(":")[0]]
 
 
-def lead_order(surge: Surge) -> tuple[int, float, int, str]:
-    """Sorts the surge first that should lead."""
-    return kind_rank(surge.term), -surge.score, -surge.observed, surge.term
+def lead_order(surge: Surge, watch: Mapping[str, Brand] = MappingProxyType({})) -> tuple[int, bool, float, int, str]:
+    """Sorts the surge first that should lead; of brands those that are not muted."""
+    return kind_rank(surge.term), is_muted_brand(surge.term, watch), -surge.score, -surge.observed, surge.term
 
 
 def is_ready(waiting: Waiting, tick_ms: int, threshold: float, params: CurateParams) -> bool:
@@ -56,7 +61,9 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
         waiting.settled = True
         term, posts = waiting.surge.term, desk.read(waiting.surge.samples)
         hashes = [ref.id_hash for ref in waiting.surge.samples]
-        home = _home(state, term, posts, hashes, params)
+        heard = term.startswith("brand:") and not is_muted_brand(term, desk.watch)  # by no silent moment is it to be swallowed
+        homes = [moment for moment in state.moments.values() if not (heard and moment.silent)]
+        home = _home(homes, term, posts, hashes, params)
         if home is not None:
             _join(state, home, waiting, params)
         elif len(state.moments) < params.max_open and not _cools(state, term, posts, hashes, params):
@@ -75,14 +82,14 @@ def _ready(state: CurateState, desk: Desk, params: CurateParams) -> list[Waiting
         for term, waiting in state.waiting.items()
         if is_ready(waiting, state.tick_ms, threshold_of(term, desk.watch.get(term.partition(":")[2]), params), params)
     ]
-    return sorted(ready, key=lambda waiting: lead_order(waiting.surge))
+    return sorted(ready, key=lambda waiting: lead_order(waiting.surge, desk.watch))
 
 
-def _home(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> OpenMoment | None:
+def _home(moments: list[OpenMoment], term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> OpenMoment | None:
     """The open moment that the term belongs to, the oldest of equals."""
-    links = [(link(term, posts, hashes, m.footprint, params.comoving), -m.opened_ms, m.moment_id) for m in state.moments.values()]
-    strength, _, moment_id = max(links, default=(0.0, 0, ""))
-    return state.moments[moment_id] if strength > 0 else None
+    links = [(link(term, posts, hashes, m.footprint, params.comoving), -m.opened_ms, m.moment_id, m) for m in moments]
+    strength, _, _, moment = max(links, key=lambda one: one[:3], default=(0.0, 0, "", None))
+    return moment if strength > 0 else None
 
 
 def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> bool:
@@ -129,7 +136,7 @@ def _tell(state: CurateState, moment: OpenMoment, first: Waiting, desk: Desk, pa
     if not _is_enough(moment, brands, params):
         _dissolve(state, moment, first)
         return
-    moment.silent = bool(brands) and all(brand.muted for brand in brands)
+    moment.silent = is_muted(moment, desk.watch)
     if not moment.silent:
         yield tell(state, moment, "opened", desk)
 

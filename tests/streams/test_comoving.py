@@ -1,0 +1,65 @@
+"""Terms of one event are linked, by whatever shows it first; terms of two events are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.events import Event
+from streams.comoving import ComovingParams, Footprint, link, vocabulary
+from tests.streams.crowds import digests, ref_of, talk
+
+PARAMS = ComovingParams()
+FIRE = talk("#harbourfire smoke", 32)
+
+
+def footprint(posts: Sequence[Event], *terms: str) -> Footprint:
+    """The footprint of a moment with these terms and posts."""
+    return Footprint(list(terms), sorted(ref_of(p).id_hash for p in posts), vocabulary(digests(posts)), len(posts))
+
+
+def linked(term: str, posts: Sequence[Event], moment: Footprint, *, readable: bool = True) -> bool:
+    """Whether a surge of these posts belongs to the moment."""
+    return link(term, digests(posts) if readable else [], [ref_of(p).id_hash for p in posts], moment, PARAMS) > 0
+
+
+@pytest.mark.parametrize(
+    ("expected", "about", "lead_posts"),
+    [
+        (True, "bridge closed #harbourfire", FIRE),  # other posts, that name the lead
+        (True, "bridge closed", talk("#harbourfire bridge", 32)),  # posts of the lead name the term
+        (False, "bridge closed", FIRE),
+    ],
+)
+def test_terms_are_linked_by_posts_that_name_each_other(expected: bool, about: str, lead_posts: list[Event]) -> None:
+    assert linked("keyword:bridge", talk(about, 20, 500), footprint(lead_posts, "hashtag:harbourfire")) == expected
+
+
+def test_terms_are_linked_by_the_same_references() -> None:
+    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).id_hash for p in FIRE))
+    assert linked("keyword:smoke", FIRE[:16], moment, readable=False)
+    assert not linked("keyword:smoke", talk("smoke", 16, 900), moment, readable=False)
+
+
+def test_a_member_links_a_term_only_if_the_lead_is_named_too() -> None:
+    moment = footprint(FIRE, "hashtag:harbourfire", "keyword:smoke")
+    assert not linked("keyword:barbecue", talk("barbecue smoke", 20, 500), moment)
+    mixed = talk("barbecue smoke", 17, 500) + talk("barbecue smoke #harbourfire", 3, 600)
+    assert linked("keyword:barbecue", mixed, moment)
+
+
+def test_one_post_that_names_two_events_links_nothing() -> None:
+    posts = [*talk("#cupfinal", 4, 500), *talk("#cupfinal #harbourfire", 1, 600)]
+    assert not linked("hashtag:cupfinal", posts, footprint(FIRE, "hashtag:harbourfire"))
+
+
+def test_a_vocabulary_is_bounded_and_most_frequent_first() -> None:
+    counts = vocabulary(digests([*FIRE, *talk(" ".join(f"word{i}x" for i in range(500)), 1, 900)]))
+    assert len(counts) == 200
+    assert next(iter(counts.items())) == ("hashtag:harbourfire", 32)
+
+
+def test_impossible_shares_are_refused() -> None:
+    with pytest.raises(ValueError, match="bridge_share <= lead_share"):
+        ComovingParams(lead_share=0.1, bridge_share=0.2)
