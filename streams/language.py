@@ -42,4 +42,5 @@ def fill_languages(stated: pl.Series, texts: pl.Series, wanted: pl.Series) -> pl
     missing = (stated == "") & wanted
     if not missing.any():
         return stated
-    return stated.scatter(np.flatnonzero(missing.to_numpy()), detect_languages(texts.filter(missing)))
+    detected = detect_languages(texts.filter(missing))
+    return stated.clone().scatter(np.flatnonzero(missing.to_numpy()), detected)  # scatter writes in place

@@ -5,7 +5,7 @@ from left to right; at each place the first of these that fits:
 
     url      https?:// and all up to white space, '"', '<', '>' or East and South-East Asian script
     handle   @H or @H@H, where H is [a-z0-9_]+ with single inner '.' or '-', and word characters, '#', '@' and '&' glued behind
-    run      a maximal run of word characters, '#', '@' and '&'
+    run      a maximal run of word characters, '#', '@' and '&'; it ends where a script without spaces meets a url
 
 - `domain:` of a url: the host without user, port, leading `www.` and trailing dots; it must hold an inner dot.
 - `mention:` of a handle: its @H or @H@H without the first '@', unless a letter is glued to it (other than of scripts without
@@ -55,7 +55,7 @@ _STOP_WORDS = pl.Series(sorted(STOP_WORDS))
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
-    """Which terms stand in which rows: parallel arrays in order of row and place, repeats included."""
+    """Which terms stand in which rows: parallel arrays, each row in order of place, repeats included."""
 
     rows: npt.NDArray[np.uint32]
     codes: npt.NDArray[np.uint32]
@@ -108,12 +108,12 @@ def _first_terms(keys: npt.NDArray[np.uint64], vocabulary: pl.Series, max_terms:
 
 def _chunks(texts: pl.Series) -> pl.DataFrame:
     frame = pl.DataFrame({"row": pl.int_range(len(texts), dtype=pl.UInt32, eager=True), "chunk": texts})
-    ascii_only = pl.col("chunk").str.len_bytes() == pl.col("chunk").str.len_chars()
-    split = [
-        frame.filter(mask).with_columns(pl.col("chunk").str.extract_all(pattern)).explode("chunk").drop_nulls()
-        for mask, pattern in ((ascii_only, _ASCII_CHUNK), (~ascii_only, _CHUNK))
-    ]
-    return pl.concat(split)
+    text = pl.col("chunk")
+    ascii_only = text.str.len_bytes() == text.str.len_chars()
+    apart = text.str.replace_all(rf"([{NO_SPACES}])(https?://)", "${1} ${2}")
+    plain = frame.filter(ascii_only).with_columns(text.str.extract_all(_ASCII_CHUNK))
+    other = frame.filter(~ascii_only).with_columns(apart.str.extract_all(_CHUNK))
+    return pl.concat([plain.explode("chunk").drop_nulls(), other.explode("chunk").drop_nulls()])
 
 
 def _terms_of_chunks(chunks: pl.Series, max_term_chars: int) -> pl.DataFrame:

@@ -93,7 +93,7 @@ def keywords(run: str) -> list[str]:
 
 def terms(text: str, brands: Sequence[str], max_terms: int, max_chars: int) -> list[str]:
     found: dict[str, list[str]] = {"hashtag": [], "mention": [], "domain": [], "keyword": []}
-    for chunk in CHUNK.findall(text):
+    for chunk in CHUNK.findall(re.sub(f"(?<=[{NO_SPACES}])(?=https?://)", " ", text)):
         if "://" in chunk:
             host = HOST.match(chunk)
             found["domain"] += [host[1]] if host and "." in host[1] else []
