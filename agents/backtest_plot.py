@@ -12,7 +12,7 @@ from schemas.windows import WINDOW_MS
 
 WIDTH, HEIGHT = 900, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 20, 22
-MAX_BARS = 240
+MAX_BARS = 120
 # Bar widths that divide a minute, an hour or a day, so that the axis reads well
 STEPS_MS = tuple(s * 1000 for s in (10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400))
 MIN_AROUND_MS = 15 * 60_000

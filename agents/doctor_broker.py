@@ -87,11 +87,16 @@ def groups_of(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 async def _lags(settings: Settings, client: AIOKafkaAdminClient, there: dict[str, TopicState]) -> AsyncIterator[Said]:
+    read = {
+        group: [TopicPartition(t, p) for t in topics if t in there for p in range(there[t].partitions)]
+        for group, topics in groups_of(settings).items()
+    }
+    if not any(read.values()):
+        return
     consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False)
     try:
         await consumer.start()
-        for group, topics in groups_of(settings).items():
-            partitions = [TopicPartition(t, p) for t in topics if t in there for p in range(there[t].partitions)]
+        for group, partitions in read.items():
             if partitions:
                 yield await _lag(group, partitions, client, consumer)
     finally:

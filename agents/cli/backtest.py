@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with (args.out / "moments.jsonl").open("wb") as alerts, Progress(recordings) as progress:
         result = run_backtest(recordings, brands, params_of(settings, args.platform), alerts, progress.update)
     report = Report(
-        "drumbeat backtest", result.moments, result.events_of, facts_of(result, recordings), parameters_of(settings, result)
+        "drumbeat backtest", result.moments, result.windows.events_of, facts_of(result, recordings), parameters_of(settings, result)
     )
     write_all(result, args.out, render(report))
     for recording in recordings:
@@ -101,7 +101,7 @@ def parameters_of(settings: Settings, result: Backtest) -> dict[str, str]:
         "platform": result.params.platform,
         "dedup horizon": f"{settings.dedup_horizon_ms:,} ms",
         "lateness": f"{settings.lateness_ms:,} ms",
-        "minimum support": f"{settings.min_support} events per 10 s window; the plots lack windows of unwatched terms below it",
+        "minimum support": f"{settings.min_support} events per 10 s window, for terms nobody watches to be in windows.csv",
         "versions": f"drumbeat {_version('drumbeat')}, Python {python}, polars {_version('polars')}",
     }
 

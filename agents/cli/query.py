@@ -7,6 +7,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from agents.cli import exits
 from agents.cli.output import remark, say, table
 from agents.cli.parser import Commands, add_command
@@ -34,12 +36,18 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     rows = ask(settings, args.sql.strip().rstrip(";"))
     if args.json:
-        say(rows.write_ndjson().rstrip("\n"))
+        for row in rows.iter_rows(named=True):
+            say(orjson.dumps(row, default=plain).decode())
         return exits.OK
-    say(table(rows.columns, rows.head(MAX_TABLE_ROWS).rows()))
+    say(table(rows.columns, ([plain(value) for value in row] for row in rows.head(MAX_TABLE_ROWS).iter_rows())))
     if rows.height > MAX_TABLE_ROWS:
         remark(f"{rows.height - MAX_TABLE_ROWS:,} more rows; --json gives all")
     return exits.OK
+
+
+def plain(value: object) -> object:
+    """Bytes as text: ClickHouse gives them for strings it has no type for."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value if value is None else str(value)
 
 
 def ask(settings: Settings, sql: str) -> pl.DataFrame:
