@@ -65,10 +65,14 @@ def compile_watchlist(brands: Sequence[Brand]) -> CompiledWatchlist:
     ordered = tuple(sorted(brands, key=lambda brand: brand.id))
     if len({brand.id for brand in ordered}) != len(ordered):
         raise ConfigurationError("watchlist holds a brand id twice")
+    read = _reader(ordered)
     roles: dict[str, list[tuple[int, _Role]]] = defaultdict(list)
     tags: dict[str, list[int]] = defaultdict(list)
     for position, brand in enumerate(ordered):
-        _compile_brand(position, brand, roles, tags)
+        for term in read.tags(brand):
+            tags[term].append(position)
+        for phrase, role in read.phrases(brand):
+            roles[phrase].append((position, role))
     phrases = tuple(sorted(roles))
     return CompiledWatchlist(
         brands=ordered,
@@ -91,29 +95,41 @@ def find_brands(texts: pl.Series, occurrences: Occurrences, watchlist: CompiledW
     return pl.DataFrame({"row": [row for row, _ in pairs], "brand": [ids[position] for _, position in pairs]}, schema=BRANDS)
 
 
-def _compile_brand(position: int, brand: Brand, roles: dict[str, list[tuple[int, _Role]]], tags: dict[str, list[int]]) -> None:
-    aliases = brand.aliases if brand.aliases or brand.handles or brand.hashtags else (brand.id,)
-    phrases = _read(alias for alias in aliases if alias[:1] not in ("#", "@"))
-    handles = _read([*brand.handles, *(alias for alias in aliases if alias[:1] == "@")])
-    hashtags = _read([*brand.hashtags, *(alias for alias in aliases if alias[:1] == "#")])
-    for term in {f"mention:{h.lstrip('@')}" for h in handles} | {f"hashtag:{h.lstrip('#')}" for h in hashtags}:
-        tags[term].append(position)
-    for phrase in phrases:
-        roles[phrase].append((position, "alias"))
-    for phrase in _read(brand.exclude):
-        inner = any(_occurs(alias, phrase) for alias in phrases)
-        roles[phrase].append((position, "exclude" if inner else "void"))
-    for phrase in _read(brand.context):
-        roles[phrase].append((position, "context"))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What brands say, as texts are read."""
+
+    normalised: dict[str, str]
+
+    def tags(self, brand: Brand) -> set[str]:
+        """The terms of its handles and hashtags."""
+        handles = self._distinct([*brand.handles, *(alias for alias in brand.aliases if alias[:1] == "@")])
+        hashtags = self._distinct([*brand.hashtags, *(alias for alias in brand.aliases if alias[:1] == "#")])
+        return {"mention:" + each.lstrip("@") for each in handles} | {"hashtag:" + each.lstrip("#") for each in hashtags}
+
+    def phrases(self, brand: Brand) -> list[tuple[str, _Role]]:
+        """Its aliases, exclude and context phrases, each with its role."""
+        own = brand.aliases if brand.aliases or brand.handles or brand.hashtags else (brand.id,)
+        aliases = self._distinct([alias for alias in own if alias[:1] not in ("#", "@")])
+        exclude, context = self._distinct(brand.exclude), self._distinct(brand.context)
+        inner = {phrase for phrase in exclude if any(_occurs(alias, phrase) for alias in aliases)}
+        found: list[tuple[str, _Role]] = [(phrase, "alias") for phrase in aliases]
+        found += [(phrase, "exclude" if phrase in inner else "void") for phrase in exclude]
+        return found + [(phrase, "context") for phrase in context]
+
+    def _distinct(self, phrases: Sequence[str]) -> list[str]:
+        return sorted({self.normalised[phrase] for phrase in phrases} - {""})
+
+
+def _reader(brands: Sequence[Brand]) -> _Reader:
+    """Reads all phrases at once: a call per phrase would take 0.5 s for 1,000 brands."""
+    said = sorted({each for b in brands for each in (b.id, *b.aliases, *b.handles, *b.hashtags, *b.exclude, *b.context)})
+    read = normalise(pl.Series(said, dtype=pl.String)).str.strip_chars()
+    return _Reader(dict(zip(said, read.to_list(), strict=True)))
 
 
 def _flags(values: Iterable[bool]) -> _Flags:
     return np.fromiter(values, dtype=np.bool_)
-
-
-def _read(phrases: Iterable[str]) -> list[str]:
-    read = normalise(pl.Series(list(phrases), dtype=pl.String)).str.strip_chars()
-    return sorted(set(read) - {""})
 
 
 def _occurs(phrase: str, text: str) -> bool:

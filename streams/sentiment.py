@@ -33,7 +33,7 @@ def sentiment_milli(texts: pl.Series, languages: pl.Series, wanted: pl.Series) -
     scored = (wanted & languages.is_in(SUPPORTED_LANGUAGES)).arg_true()
     scores: list[int | None] = [None] * len(texts)
     known: dict[str, int] = {}  # reposts repeat a text
-    for row, text in zip(scored.to_list(), texts.gather(scored).to_list(), strict=True):
+    for row, text in zip(scored.to_list(), texts.gather(scored).fill_null("").to_list(), strict=True):
         if text not in known:
             known[text] = score_milli(text)
         scores[row] = known[text]

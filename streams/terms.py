@@ -131,8 +131,8 @@ def _terms_of_chunks(chunks: pl.Series, max_term_chars: int) -> pl.DataFrame:
         "domain": urls.with_columns(value.str.extract(_HOST)).filter(value.str.contains(".", literal=True)),
         "keyword": _keywords(pl.concat([frame.filter(is_plain), _words(pieces)])),
     }
-    short = value.str.len_chars() <= max_term_chars
-    return pl.concat([t.filter(short).select("chunk", term=pl.lit(f"{kind}:") + value) for kind, t in kinds.items()])
+    found = pl.concat([t.select("chunk", "value", term=pl.lit(f"{kind}:") + value) for kind, t in kinds.items()])
+    return found.filter(value.str.len_chars() <= max_term_chars).select("chunk", "term")
 
 
 def _pieces(runs: pl.DataFrame) -> pl.DataFrame:
@@ -152,6 +152,8 @@ def _hashtags(pieces: pl.DataFrame) -> pl.DataFrame:
 def _words(pieces: pl.DataFrame) -> pl.DataFrame:
     free = pieces.filter(~pl.col("signs").str.contains("[#@]$"))
     words = free.select("chunk", pl.col("value").str.extract_all(_LETTERS)).explode("value").drop_nulls().with_row_index("place")
+    if not words["value"].str.contains(f"^[{NO_SPACES}]").any():
+        return words.select("chunk", "value")
     for script, size in _NEIGHBOURS:
         inside = pl.col("value").str.contains(rf"^[{script}]")
         words = pl.concat([words.filter(~inside), _neighbours(words.filter(inside), size)])
