@@ -31,7 +31,6 @@ from streams.ingest import Decoder, Ingested, IngestParams, IngestState, Record,
 
 PROVISIONAL_MS = 500
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
-BEHIND_RECORDS = 5_000
 BAD_DEPLOY_RECORDS = 1_000  # so many records in a row, next to none of which decode: stop
 BAD_DEPLOY_SHARE = 0.99
 _SEEN_BLOCK = 200  # records of social.seen read at a time, backwards
@@ -102,7 +101,7 @@ class IngestHandler:
         if done.commit_offset is None:
             return
         self._check_deploy(tp, owned, done)
-        behind = place.end - done.commit_offset > BEHIND_RECORDS
+        behind = place.lag > 0
         newest_ms = records[-1].timestamp
         await self._send(tp, done, behind=behind, then=partial(self._finish, tp, done, newest_ms, len(fresh)))
 

@@ -75,9 +75,8 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
         await app.start()
         await page.start()
         await web.start()
-        for service in [watchlist, *sources]:
-            await app.add_runtime_dependency(service)
-        await app.add_runtime_dependency(_Provisional(sources, page))
+        services = [watchlist, *sources, _Provisional(sources, page)]
+        await asyncio.gather(*(app.add_runtime_dependency(service) for service in services))  # group joins take seconds each
         yield app, web.url
     finally:
         await app.stop()

@@ -25,6 +25,8 @@ from streams.surges import SurgeParams, SurgeState, detect_surges
 from streams.ticks import quiet_ticks
 from streams.windows import Emitted, LeftOut, Retained, WindowParams, WindowState, apply_pieces, flush_open
 
+_NO_ROWS = frames.empty(frames.TERM_ROWS)
+
 
 @dataclass(frozen=True, slots=True)
 class DetectParams:
@@ -124,11 +126,13 @@ def _tick(state: DetectState, on_time: dict[int, pl.DataFrame], watermark_ms: in
 
 
 def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[CandidateBatch]:
-    if state.data_tick_ms < 0:
-        return []
-    nothing = frames.empty(frames.TERM_ROWS)
-    ticks = quiet_ticks(state.data_tick_ms, state.tick_ms, until_ms)
-    return [batch for tick_ms in ticks for batch in _one_tick(state, tick_ms, nothing, params)]
+    """Quiet ticks are for open surges to fade; without any there is nothing to look at."""
+    batches: list[CandidateBatch] = []
+    for tick_ms in quiet_ticks(state.data_tick_ms, state.tick_ms, until_ms) if state.data_tick_ms >= 0 else ():
+        if not any(track.surge is not None for track in state.surges.tracks.values()):
+            break
+        batches += _one_tick(state, tick_ms, _NO_ROWS, params)
+    return batches
 
 
 def _one_tick(state: DetectState, tick_ms: int, rows: pl.DataFrame, params: DetectParams) -> list[CandidateBatch]:
@@ -175,7 +179,16 @@ class _Meta(msgspec.Struct):
 def _meta(state: DetectState) -> bytes:
     windows = state.windows
     left_out = {start: window.left_out for start, window in sorted(windows.retained.items())}
-    meta = _Meta(_FORMAT, state.data_tick_ms, state.tick_ms, state.told_ms, state.sequence, windows.watermark_ms, sorted(windows.dirty), left_out)
+    meta = _Meta(
+        _FORMAT,
+        state.data_tick_ms,
+        state.tick_ms,
+        state.told_ms,
+        state.sequence,
+        windows.watermark_ms,
+        sorted(windows.dirty),
+        left_out,
+    )
     return msgspec.msgpack.encode(meta)
 
 

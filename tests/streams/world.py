@@ -79,7 +79,7 @@ def recount(log: list[Record]) -> Counter[Cell]:
             continue
         when = min(time, event.created_ms) if event.created_ms is not None else time
         words = event.text.split()
-        terms = {"all:posts", f"hashtag:{words[0][1:]}"} | ({"brand:acme"} if "acme" in words else set())
+        terms = {"all:posts", f"hashtag:{words[0][1:]}"} | ({"brand:acme", "keyword:acme"} if "acme" in words else set())
         cells.update((when // WINDOW_MS * WINDOW_MS, term) for term in terms)
     return cells
 
