@@ -44,6 +44,9 @@ class ComovingParams:
     member_share: float = 0.5  # of posts naming one other member of the moment: enough ...
     bridge_share: float = 0.1  # ... if at least so many name the lead, else a common word would chain two events
     min_shared: int = 2  # posts; one post may name anything
+    context_share: float = 0.4  # of the posts of both that hold the same word: what both are about ...
+    context_words: int = 3  # ... if there are so many; one or two may be what the whole stream is about
+    context_posts: int = 4  # of both
 
     def __post_init__(self) -> None:
         if not 0 < self.bridge_share <= self.lead_share <= 1 or not 0 < self.member_share <= 1:
@@ -61,7 +64,9 @@ def link(term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Foo
         return 1.0 + lead
     member = max((_naming(posts, other, params) for other in footprint.terms[1:]), default=0.0)
     bridged = sum(post.holds(footprint.lead) for post in posts) >= max(params.bridge_share * len(posts), 1)
-    return member if member >= params.member_share and bridged else 0.0
+    if member >= params.member_share and bridged:
+        return member
+    return 0.1 if _same_context(term, posts, footprint, params) else 0.0
 
 
 def vocabulary(posts: Iterable[Post]) -> dict[str, int]:
@@ -79,7 +84,20 @@ def _naming(posts: Sequence[Post], term: str, params: ComovingParams) -> float:
     return named / len(posts) if named >= params.min_shared else 0.0
 
 
+def _same_context(term: str, posts: Sequence[Post], footprint: Footprint, params: ComovingParams) -> bool:
+    """Whether both are about the same things, though neither names the other: different words for one event."""
+    if min(len(posts), footprint.posts) < params.context_posts:
+        return False
+    counts = Counter(name for post in posts for name in post.terms)
+    shared = {
+        name.partition(":")[2]
+        for name, count in counts.items()
+        if count >= params.context_share * len(posts) and footprint.share(name) >= params.context_share
+    }
+    return len(shared - {term.partition(":")[2], footprint.lead.partition(":")[2]}) >= params.context_words
+
+
 def _overlap(one: Sequence[int], other: Sequence[int], params: ComovingParams) -> float:
-    """Shared samples by the smaller set."""
-    both = len(set(one) & set(other))
-    return both / min(len(one), len(other)) if both >= params.min_shared else 0.0
+    """Shared samples by the smaller set; at the very start one post may be all there is."""
+    both, least = len(set(one) & set(other)), min(len(one), len(other))
+    return both / least if both >= min(params.min_shared, max(least, 1)) else 0.0

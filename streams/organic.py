@@ -29,7 +29,7 @@ class OrganicParams:
     few_authors: int = 20  # whole surge: at most so many people ...
     posts_per_author: float = 4.0  # ... with so many posts each are few accounts, whatever the sample shows
     min_copies: int = 3
-    min_texts: int = 5  # sampled independent posts before copies can be blamed
+    min_texts: int = 4  # sampled independent posts before copies can be blamed; a burst within a second shows no more at first
     similarity: float = 0.6  # Jaccard of the character shingles; a template with a changed greeting keeps more
     copies_share: float = 0.5
     min_ages: int = 8

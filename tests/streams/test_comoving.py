@@ -42,11 +42,29 @@ def test_terms_are_linked_by_the_same_references() -> None:
     assert not linked("keyword:smoke", talk("smoke", 16, 900), moment, readable=False)
 
 
+def test_a_single_post_links_two_terms_only_if_it_is_all_that_one_of_them_has() -> None:
+    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).id_hash for p in FIRE[:9]))
+    assert linked("keyword:smoke", FIRE[:1], moment, readable=False)
+    assert not linked("keyword:smoke", [*FIRE[:1], *talk("smoke", 2, 900)], moment, readable=False)
+
+
 def test_a_member_links_a_term_only_if_the_lead_is_named_too() -> None:
     moment = footprint(FIRE, "hashtag:harbourfire", "keyword:smoke")
     assert not linked("keyword:barbecue", talk("barbecue smoke", 20, 500), moment)
     mixed = talk("barbecue smoke", 17, 500) + talk("barbecue smoke #harbourfire", 3, 600)
     assert linked("keyword:barbecue", mixed, moment)
+
+
+def test_different_words_for_one_event_are_linked_by_what_both_are_about() -> None:
+    about = "west texas fertilizer plant"
+    moment = footprint(talk(f"{about} explosion", 20), "keyword:explosion")
+    assert linked("keyword:mayor", talk(f"mayor of {about}", 9, 500), moment)
+    assert not linked("keyword:mayor", talk("mayor of west texas", 9, 500), moment)
+
+
+def test_what_a_whole_stream_is_about_links_nothing() -> None:
+    moment = footprint(talk("#gopdebate tonight makeup", 20), "keyword:makeup")
+    assert not linked("keyword:pimps", talk("#gopdebate tonight pimps", 20, 500), moment)
 
 
 def test_one_post_that_names_two_events_links_nothing() -> None:

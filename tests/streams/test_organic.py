@@ -109,7 +109,8 @@ def test_once_blamed_it_takes_more_to_be_believed() -> None:
 
 
 def test_too_few_posts_are_no_evidence() -> None:
-    assert verdict(campaign(4, 4)).organic
+    assert verdict(campaign(3, 3)).organic
+    assert not verdict(campaign(4, 4)).organic
 
 
 def test_impossible_limits_are_refused() -> None:

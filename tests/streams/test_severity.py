@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from streams.severity import MAX_INORGANIC, Weight, severity
 
 SMALL = Weight(score=12, peak=12, expected=1.0, voices=12)
-LARGE = Weight(score=100, peak=500, expected=20, voices=400, reach=1_000_000, sentiment_shift=-0.5, brand=True)
+BAD_MOOD = Weight(score=30, peak=100, expected=5, voices=200, sentiment_shift=-0.5, brand=True)
+CROWD = Weight(score=80, peak=300, expected=0.1, voices=700)
 HUGE = Weight(score=999, peak=9_000, expected=5, voices=10_000, reach=10_000_000, sentiment_shift=-0.9, brand=True)
 
 weights = st.builds(
@@ -32,8 +33,9 @@ weights = st.builds(
     ("expected", "weight"),
     [
         (1, Weight(score=0, peak=0, expected=0, voices=0)),
-        (2, SMALL),
-        (7, LARGE),
+        (3, SMALL),
+        (7, BAD_MOOD),
+        (7, CROWD),
         (10, HUGE),
         (MAX_INORGANIC, dataclasses.replace(HUGE, organic=False)),
     ],
