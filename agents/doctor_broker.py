@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from agents.admin import TopicState, known_requests
 from agents.settings import Settings
+from agents.tail import FETCH_WAIT_MS, newest_offsets
 from agents.topics import TopicReport, compare_topics
 
 Said = tuple[Literal["ok", "warn", "fail"], str, str, str]  # level, area, what is so, what to do
@@ -91,30 +92,35 @@ async def _lags(settings: Settings, client: AIOKafkaAdminClient, there: dict[str
         group: [TopicPartition(t, p) for t in topics if t in there for p in range(there[t].partitions)]
         for group, topics in groups_of(settings).items()
     }
-    if not any(read.values()):
+    every = [partition for partitions in read.values() for partition in partitions]
+    if not every:
         return
-    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()
+        ends = await newest_offsets(consumer, every)
+        starts = await consumer.beginning_offsets(every)
         for group, partitions in read.items():
             if partitions:
-                yield await _lag(group, partitions, client, consumer)
+                yield await _lag(group, {p: (starts[p], ends[p]) for p in partitions}, client)
+    except TimeoutError as error:
+        yield "fail", "lag", f"the broker does not answer fetches: {error}", ""
     finally:
         await consumer.stop()
 
 
-async def _lag(group: str, partitions: list[TopicPartition], client: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Said:
+async def _lag(group: str, kept: Mapping[TopicPartition, tuple[int, int]], client: AIOKafkaAdminClient) -> Said:
+    """How far a group is behind; `kept` is the first and the end offset of each partition."""
     try:
-        committed = await client.list_consumer_group_offsets(group, partitions=partitions)
+        committed = await client.list_consumer_group_offsets(group, partitions=list(kept))
     except KafkaError as error:
         return "warn", "lag", f"{group}: {error}", ""
-    starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    offsets = {p: committed[p].offset if p in committed and committed[p].offset >= 0 else None for p in partitions}
-    lag = sum(ends[p] - (starts[p] if offset is None else offset) for p, offset in offsets.items())
-    if all(offset is None for offset in offsets.values()):
+    offsets = {p: committed[p].offset for p in kept if p in committed and committed[p].offset >= 0}
+    lag = sum(end - offsets.get(p, start) for p, (start, end) in kept.items())
+    if not offsets:
         waiting = f", {lag:,} records wait" if lag else ""
         return ("warn" if lag else "ok"), "lag", f"{group} has committed nothing yet{waiting}", "drumbeat worker" if lag else ""
-    lost = [p for p, offset in offsets.items() if offset is not None and offset < starts[p]]
+    lost = [p for p, offset in offsets.items() if offset < kept[p][0]]
     if lost:
         says = f"{group} stands before the oldest kept record of {lost[0].topic}/{lost[0].partition}: records were deleted unread"
         return "fail", "lag", says, "keep topics longer than a worker may be away"

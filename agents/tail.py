@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,6 +15,7 @@ from agents.settings import Settings
 from schemas.errors import ConfigurationError
 
 POLL_MS = 500
+FETCH_WAIT_MS = 100  # how long the broker may wait for more before it answers
 PROBE_S = 5.0  # the client retries for ever in silence; asking for end offsets after a quiet while shows that the broker is gone
 
 
@@ -34,12 +36,16 @@ async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool)
     if state is None:
         raise ConfigurationError(f"broker {settings.kafka} has no topic {topic}; run: drumbeat topics apply")
     partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
-    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()
-        consumer.assign(partitions)
-        await (consumer.seek_to_beginning if beginning else consumer.seek_to_end)(*partitions)
-        async for record in _records(consumer, partitions, follow=follow):
+        ends = await newest_offsets(consumer, partitions)
+        if beginning:
+            await consumer.seek_to_beginning(*partitions)
+        else:
+            for partition, end in ends.items():
+                consumer.seek(partition, end)
+        async for record in _records(consumer, ends, follow=follow):
             yield record
     except (KafkaError, OSError, TimeoutError) as error:
         raise unreachable(settings, error) from error
@@ -47,15 +53,30 @@ async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool)
         await consumer.stop()
 
 
-async def _records(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], *, follow: bool) -> AsyncIterator[KeyValue]:
-    ends = await consumer.end_offsets(partitions)
-    quiet_ms = 0
-    while follow or any([await consumer.position(p) < ends[p] for p in partitions]):
+async def newest_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset behind the newest record of each partition; the consumer is then assigned to them, at no place in particular.
+
+    A fetch is asked, not `end_offsets`: for that the embedded broker answers with the start of its last batch, plus one.
+    """
+    consumer.assign(partitions)
+    await consumer.seek_to_end(*partitions)
+    deadline = time.monotonic() + PROBE_S
+    while any(consumer.highwater(p) is None for p in partitions):
+        await consumer.getmany(timeout_ms=FETCH_WAIT_MS)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no answer within {PROBE_S:.0f} s")
+    return {p: consumer.highwater(p) for p in partitions}
+
+
+async def _records(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], *, follow: bool) -> AsyncIterator[KeyValue]:
+    quiet_s = time.monotonic()
+    while follow or any([await consumer.position(p) < end for p, end in ends.items()]):
         batches = await consumer.getmany(timeout_ms=POLL_MS)
         for records in batches.values():
             for record in records:
                 yield KeyValue(record.key, record.value)
-        quiet_ms = 0 if batches else quiet_ms + POLL_MS
-        if quiet_ms >= PROBE_S * 1000:
-            await asyncio.wait_for(consumer.end_offsets(partitions), PROBE_S)
-            quiet_ms = 0
+        if batches:
+            quiet_s = time.monotonic()
+        elif time.monotonic() - quiet_s > PROBE_S:
+            await asyncio.wait_for(consumer.end_offsets(list(ends)), PROBE_S)
+            quiet_s = time.monotonic()

@@ -274,10 +274,9 @@ def test_moments_are_printed_as_lines_and_as_they_are(asked: Callable[..., int],
     sent = [moment(why="one"), moment(sequence=1, status="closed", why="two", organic=False)]
 
     async def send() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka)
+        producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka, linger_ms=100)
         await producer.start()
-        for one in sent:
-            await producer.send_and_wait(deployment.topics.moments, encode_moment(one), key=b"m1")
+        await asyncio.gather(*[producer.send_and_wait(deployment.topics.moments, encode_moment(one), key=b"m1") for one in sent])
         await producer.send_and_wait(deployment.topics.moments, b"no moment", key=b"m2")
         await producer.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -84,10 +85,9 @@ def test_windows_need_a_partition_for_each_of_partials() -> None:
 
 async def test_lag_is_what_a_group_has_not_committed(deployment: Settings) -> None:
     await apply_topics(deployment)
-    producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka)
+    producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka, linger_ms=200)
     await producer.start()
-    for i in range(5):
-        await producer.send_and_wait(deployment.topics.raw, b"x", partition=i % 2)
+    await asyncio.gather(*[producer.send_and_wait(deployment.topics.raw, b"x", partition=i % 2) for i in range(5)])
     await producer.stop()
     assert "5 records wait" in said(await findings(deployment), "lag", "warn")
     consumer = AIOKafkaConsumer(bootstrap_servers=deployment.kafka, group_id=deployment.group("ingest"), enable_auto_commit=False)

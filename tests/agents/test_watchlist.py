@@ -101,3 +101,15 @@ async def test_without_its_topic_the_watchlist_says_what_to_run(deployment: Sett
         await read_watchlist(deployment)
     with pytest.raises(ConfigurationError, match="drumbeat topics apply"):
         await write_watchlist(deployment, {"a": Brand(id="a")})
+
+
+@pytest.mark.integration
+async def test_brands_that_arrived_in_one_batch_are_all_read(deployment: Settings) -> None:
+    await apply_topics(deployment)
+    producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka, linger_ms=200)
+    await producer.start()
+    sent = [await producer.send(deployment.topics.watchlist, encode_brand(Brand(id=f"b{i}")), key=b"b%d" % i) for i in range(50)]
+    for one in sent:
+        await one
+    await producer.stop()
+    assert len(await read_watchlist(deployment)) == 50
