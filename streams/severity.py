@@ -1,6 +1,6 @@
 """How grave a moment is, 1 to 10: never lower for more surprise, size, people, reach, a deeper fall in mood, or a brand named.
 
-Points, each linear between the two ends on the scale given and flat beyond; severity = 1 + 0.9 x points, rounded half up, at most 10:
+Points, each linear between the two ends on the scale given and flat beyond; severity = 1 + 0.9 x points, rounded, at most 10:
 
 | what                                   | scale  | 0 points | full points | full at |
 |----------------------------------------|--------|----------|-------------|---------|
@@ -11,9 +11,10 @@ Points, each linear between the two ends on the scale given and flat beyond; sev
 | mood: fall of the mean sentiment       | linear | 0        | 1.5         | 0.8     |
 | a watched brand is named               |        | no       | 1.0         | yes     |
 
-A hashtag of 12 people that nobody watches is a 3, a watched brand at 15 times its usual with 200 people in bad mood a 7, a hashtag of
-700 people a 7 too, a brand with 1,000 people and a fall in mood a 10. On two recorded weeks of small streams (a debate, the Boston
-and West Texas explosions; no followers, no brands) 3 of 83 moments reached 7; brands, mood and reach lift the rest. A flood never exceeds 5: it is to be known, not to be woken for.
+A hashtag of 12 people that nobody watches is a 3, a watched brand at 15 times its usual with 200 people in bad mood a 7, a hashtag
+of 700 people a 7 too, a brand with 1,000 people and a fall in mood a 10. On recordings of small streams (a debate, the Boston and
+West Texas explosions; no followers, no brands) 3 of 83 moments reached 7; brands, mood and reach lift the rest. A flood never
+exceeds 5: it is to be known, not to be woken for.
 """
 
 from __future__ import annotations
