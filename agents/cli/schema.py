@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+from pathlib import Path
 
 from agents.cli import exits
 from agents.cli.output import say
@@ -32,14 +34,33 @@ def run_apply(_args: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_show(_args: argparse.Namespace, settings: Settings) -> int:
-    from agents.clickhouse import ClickHouse
     from schemas.migrations import load_migrations
 
-    store = ClickHouse.connect(settings.clickhouse)
-    try:
-        pending = {migration.number for migration in store.pending()}
-    finally:
-        store.close()
+    pending = pending_numbers(settings)
     for migration in load_migrations():
         say(f"{'pending' if migration.number in pending else 'applied'}  {migration.name}")
     return exits.NOT_SO if pending else exits.OK
+
+
+def pending_numbers(settings: Settings) -> set[int]:
+    """Numbers of the migrations that were not applied; an embedded ClickHouse that a worker holds is asked through the worker."""
+    from agents.clickhouse import ClickHouse
+    from agents.clickhouse_dsn import parse_dsn
+    from agents.worker_client import NoWorker, ask_query
+    from schemas.migrations import load_migrations
+
+    every = {migration.number for migration in load_migrations()}
+    target = parse_dsn(settings.clickhouse)
+    if target.embedded:
+        try:
+            rows = asyncio.run(ask_query(settings.listen, "SELECT number FROM schema_migrations FINAL"))
+        except NoWorker:
+            if not Path(target.path).exists():
+                return every
+        else:
+            return every - set(rows["number"])
+    store = ClickHouse.connect(settings.clickhouse)
+    try:
+        return {migration.number for migration in store.pending()}
+    finally:
+        store.close()

@@ -45,6 +45,7 @@ def parsers() -> Iterator[argparse.ArgumentParser]:
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("DRUMBEAT_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("DRUMBEAT_LISTEN", "127.0.0.1:1")  # no worker of somebody else's answers there
 
 
 @pytest.fixture
@@ -323,10 +324,13 @@ def test_ctrl_c_ends_a_paced_replay_with_its_summary(asked: Callable[..., int], 
 
 
 @pytest.mark.integration
-def test_the_schema_is_applied_once_and_asked(asked: Callable[..., int], capsys: Capture) -> None:
+def test_the_schema_is_applied_once_and_asked(asked: Callable[..., int], deployment: Settings, capsys: Capture) -> None:
     pytest.importorskip("chdb", reason="the embedded ClickHouse is not installed")
     assert asked("query", "SELECT 1") == exits.USAGE
     assert "nothing was stored yet" in capsys.readouterr().err
+    assert asked("schema", "show") == exits.NOT_SO
+    assert "pending" in capsys.readouterr().out
+    assert not Path(deployment.clickhouse.removeprefix("chdb://")).exists()
     assert asked("schema", "apply") == exits.OK
     assert "applied" in capsys.readouterr().out
     assert asked("schema", "apply") == exits.OK

@@ -151,7 +151,10 @@ def test_the_libraries_are_those_the_code_was_written_for() -> None:
     assert {f.level for f in examine_libraries(Settings())} == {"ok"}
 
 
-def test_the_command_prints_findings_and_says_how_many(deployment: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_findings_and_says_how_many(
+    deployment: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRUMBEAT_LISTEN", deployment.listen)
     options = ["--kafka", deployment.kafka, "--prefix", deployment.prefix, "--clickhouse", deployment.clickhouse]
     assert main(["doctor", *options]) == 1
     assert "1 failures" in capsys.readouterr().out
