@@ -1,0 +1,86 @@
+"""Segments of all sources come out in one order, each once, and time never goes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import BrokenLog
+from schemas.packets import NO_CLOCK_MS, Packet, Segment
+from streams.alignment import Aligned, AlignmentParams, AlignmentState, align
+
+BASE = 1_700_000_000_000
+PARAMS = AlignmentParams(stall_ms=10_000, max_pending=5)
+
+
+def final(source: int, start: int, second: int, *, behind: bool = False, sources: int = 2, count: int = 1) -> Packet:
+    segments = tuple(
+        Segment(start + 10 * i, start + 10 * i + 10, BASE + (second + i) * 1_000, BASE + (second + i + 1) * 1_000)
+        for i in range(count)
+    )
+    return Packet(source=source, sources=sources, final=True, behind=behind, segments=segments)
+
+
+def idle(source: int, start: int, idle_ms: int, clock_ms: int = NO_CLOCK_MS) -> Packet:
+    return Packet(source=source, sources=2, final=False, idle_ms=idle_ms, segments=(Segment(start, start, clock_ms, clock_ms),))
+
+
+def run(*packets: Packet) -> list[Aligned]:
+    state = AlignmentState()
+    out = []
+    for packet in packets:
+        state = AlignmentState.restore(state.snapshot())
+        out.append(align(state, packet, PARAMS))
+    return out
+
+
+def places(out: list[Aligned]) -> list[list[tuple[int, int]]]:
+    return [[(piece.source, piece.start) for piece in one.pieces] for one in out]
+
+
+def test_nothing_is_handed_out_before_every_source_has_spoken() -> None:
+    assert places(run(final(0, 0, 0), final(0, 10, 1))) == [[], []]
+
+
+def test_segments_wait_for_the_slowest_source_and_come_in_order() -> None:
+    out = run(final(0, 0, 0), final(0, 10, 1), final(1, 0, 0), final(1, 10, 1))
+    assert places(out) == [[], [], [(0, 0), (1, 0)], [(0, 10), (1, 10)]]
+
+
+def test_a_segment_seen_before_is_dropped_whatever_packet_it_comes_in() -> None:
+    out = run(final(1, 0, 0), final(0, 0, 0), final(0, 0, 0), final(0, 0, 0, count=2))
+    assert [one.replayed for one in out] == [0, 0, 1, 1]
+    assert places(out) == [[], [(0, 0), (1, 0)], [], []]
+
+
+def test_a_gap_stops_the_pipeline_and_names_the_offsets() -> None:
+    with pytest.raises(BrokenLog, match="source 0: segment starts at offset 20, expected 10"):
+        run(final(0, 0, 0), final(0, 20, 2))
+
+
+def test_an_idle_source_holds_nobody_back() -> None:
+    assert places(run(idle(1, 0, 2_500), final(0, 0, 0)))[1] == [(0, 0)]
+
+
+def test_a_source_that_trails_holds_the_others_only_while_it_has_something_to_read() -> None:
+    assert places(run(final(1, 0, 0, behind=True), final(0, 0, 100)))[1] == [(1, 0)]
+    assert places(run(final(1, 0, 0), final(0, 0, 100)))[1] == [(1, 0), (0, 0)]
+
+
+def test_too_many_waiting_segments_are_let_go() -> None:
+    out = run(final(1, 0, 0, behind=True), *(final(0, 10 * i, 100 + i) for i in range(8)))
+    assert sum(len(one.pieces) for one in out) > 1
+    marks = [one.watermark_ms for one in out]
+    assert marks == sorted(marks)
+
+
+def test_when_all_are_idle_time_goes_on_at_the_pace_they_report() -> None:
+    clock = BASE + 1_000
+    out = run(final(0, 0, 0), idle(0, 10, 3_000, clock), idle(1, 0, 3_000), idle(0, 10, 40_000, clock))
+    assert [one.watermark_ms for one in out][2:] == [BASE + 4_000, BASE + 41_000]
+    assert out[-1].all_idle
+
+
+def test_the_watermark_never_goes_back() -> None:
+    out = run(idle(1, 0, 2_500), final(0, 0, 50), final(1, 0, 3), final(1, 10, 60), final(0, 10, 61))
+    marks = [one.watermark_ms for one in out]
+    assert marks == sorted(marks)

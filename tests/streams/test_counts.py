@@ -1,0 +1,91 @@
+"""Counting equals a plain loop over the posts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import frames
+from streams.counts import POSTS, count_facets, count_terms, event_times
+from streams.partition import EVERYWHERE, split
+
+KINDS = ["post", "quote", "reply", "repost"]
+Post = tuple[int, int, str, int | None, int]
+
+
+def posts() -> st.SearchStrategy[list[Post]]:
+    one = st.tuples(
+        st.integers(0, 2),
+        st.integers(0, 40_000),
+        st.sampled_from(KINDS),
+        st.one_of(st.none(), st.integers(0, 90)),
+        st.integers(0, 3),
+    )
+    return st.lists(one, max_size=60)
+
+
+def tables(drawn: list[Post]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows = [
+        {"segment": seg, "event_ms": ms, "kind": kind, "platform": "x", "community": "", "lang": "en", "author_hash": author}
+        | {"followers": 10, "sentiment_milli": -5 if term else None, "id_hash": (i * 7919) % 1000, "offset": i}
+        for i, (seg, ms, kind, author, term) in enumerate(drawn)
+    ]
+    terms = [(i, f"brand:b{term}") for i, (*_, term) in enumerate(drawn)] + [(i, EVERYWHERE) for i in range(len(drawn))]
+    return pl.DataFrame(rows, schema=POSTS), pl.DataFrame(terms, schema={"row": pl.UInt32, "term": pl.String}, orient="row")
+
+
+@given(posts())
+def test_rows_equal_a_loop_over_the_posts(drawn: list[Post]) -> None:
+    found = count_terms(*tables(drawn), partition=3)
+    events: Counter[tuple[int, int, str]] = Counter()
+    authors: dict[tuple[int, int, str], set[int]] = {}
+    for segment, ms, _, author, term in drawn:
+        for name in (f"brand:b{term}", EVERYWHERE):
+            key = segment, ms // 10_000 * 10_000, name
+            events[key] += 1
+            authors.setdefault(key, set()).update([] if author is None else [author])
+    keys = found.select("segment", "window_start_ms", "term").rows()
+    assert dict(zip(keys, found["events"], strict=True)) == dict(events)
+    assert dict(zip(keys, map(list, found["authors"]), strict=True)) == {
+        key: sorted(known)[: frames.SKETCH_SIZE] for key, known in authors.items()
+    }
+    assert keys == sorted(keys)
+    kinds = found["originals"] + found["replies"] + found["reposts"]
+    assert kinds.to_list() == found["events"].to_list()
+
+
+@given(posts())
+def test_samples_are_the_posts_with_the_smallest_hashes(drawn: list[Post]) -> None:
+    found = count_terms(*tables(drawn), partition=3)
+    for row in found.iter_rows(named=True):
+        assert row["sample_hashes"] == sorted(row["sample_hashes"])
+        assert len(row["sample_hashes"]) == min(row["events"], frames.SAMPLES_PER_ROW)
+        assert row["sample_partitions"] == [3] * len(row["sample_hashes"])
+        assert [(offset * 7919) % 1000 for offset in row["sample_offsets"]] == row["sample_hashes"]
+
+
+@given(posts())
+def test_facets_of_a_watched_term_add_up_to_its_events(drawn: list[Post]) -> None:
+    table, terms = tables(drawn)
+    facets = count_facets(table, terms).filter(pl.col("facet") == "platform:x")
+    assert facets["events"].to_list() == count_terms(table, terms, 0)["events"].to_list()
+
+
+@given(posts(), st.integers(1, 5))
+def test_each_term_goes_to_one_partition_and_the_total_to_all(drawn: list[Post], partitions: int) -> None:
+    rows = count_terms(*tables(drawn), partition=0)
+    parts = split(rows, partitions)
+    assert len(parts) == partitions
+    total = rows.filter(pl.col("term") == EVERYWHERE)
+    for part in parts:
+        assert part.filter(pl.col("term") == EVERYWHERE).equals(total)
+    others = pl.concat(parts).filter(pl.col("term") != EVERYWHERE).sort("segment", "window_start_ms", "term")
+    assert others.equals(rows.filter(pl.col("term") != EVERYWHERE))
+
+
+def test_event_time_is_the_authors_clock_unless_that_is_missing_or_ahead_of_the_log() -> None:
+    times = pl.DataFrame({"created": [5, None, 30], "log": [10, 20, 20]})
+    assert times.select(event_times(pl.col("created"), pl.col("log"))).to_series().to_list() == [5, 20, 20]
