@@ -17,7 +17,7 @@ from schemas.candidates import SampleRef, Surge
 from schemas.events import Event
 from schemas.moments import Moment
 from schemas.watchlist import Brand
-from streams.curate_state import CurateParams, CurateState, OpenMoment, Waiting, bare
+from streams.curate_state import CurateParams, CurateState, OpenMoment, Waiting
 from streams.desk import Desk
 from streams.following import follow, is_due
 from streams.opening import admit, is_ready, lead_order, may_lead, merge_refs, threshold_of
@@ -89,9 +89,7 @@ def _note_member(state: CurateState, moment: OpenMoment, surge: Surge) -> None:
     member = moment.members[surge.term]
     if surge.opened_ms < member.surge.opened_ms:
         return
-    member.surge, member.active = bare(surge), surge.phase != "faded"
-    if surge.score >= member.crest.score:
-        member.crest = member.surge
+    member.note(surge)
     moment.heard_ms, moment.changed = state.tick_ms, True
     if surge.term == moment.lead:
         moment.lead_refs = merge_refs(moment.lead_refs, surge.samples)

@@ -70,7 +70,22 @@ class Member(msgspec.Struct):
 
     surge: Surge  # as last stated
     crest: Surge  # at its highest score
+    peaks: dict[int, int] = {}  # by scale_ms; msgspec copies it
     active: bool = True
+
+    @classmethod
+    def of(cls, surge: Surge) -> Member:
+        """The member that this surge makes."""
+        member = cls(bare(surge), bare(surge))
+        member.note(surge)
+        return member
+
+    def note(self, surge: Surge) -> None:
+        """Takes a newer statement."""
+        self.surge, self.active = bare(surge), surge.phase != "faded"
+        if surge.score >= self.crest.score:
+            self.crest = self.surge
+        self.peaks[surge.scale_ms] = max(self.peaks.get(surge.scale_ms, 0), surge.peak, surge.observed)
 
 
 def bare(surge: Surge) -> Surge:

@@ -21,6 +21,7 @@ MAX_TEXT = 280  # characters of a sample post
 _MAX_FACETS = 8
 _CASCADE_VOICES = 3  # of a post reposted a hundred times every word would look typical
 _MIN_SCORE = 1.0  # z; below, chance
+_MIN_SHARE = 0.1  # of the posts: what fewer say, one of them said
 _SAME = 0.5  # shingles shared: a reader would call it the same post
 
 
@@ -81,7 +82,7 @@ def plain(text: str, limit: int) -> str:
 def _words(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, float], talk: Mapping[str, float]) -> tuple[Word, ...]:
     counts = count_words(posts)
     seen = Counter(word for post in posts for word in post.words)
-    least = 2 if len(posts) > 3 else 1
+    least = max(_MIN_SHARE * len(posts), 2 if len(posts) > 3 else 1)
     scores = log_odds(counts, usual, talk)
     telling = {word: z for word, z in scores.items() if seen[word] >= least and z >= _MIN_SCORE and not _is_own(word, own)}
     best = phrases_first(telling, counts)[:MAX_WORDS]

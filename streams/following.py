@@ -64,7 +64,7 @@ def is_news(told: Moment, now: Moment, params: CurateParams) -> bool:
     """Whether something changed that the person on duty would want to know."""
     return (
         now.organic != told.organic
-        or now.peak >= params.growth * told.peak
+        or (now.organic and now.peak >= params.growth * told.peak)  # that a flood goes on is no news
         or now.severity >= told.severity + params.severity_step
         or not set(now.brands) <= set(told.brands)
         or _best_kind(now) < _best_kind(told)

@@ -14,7 +14,7 @@ from schemas.candidates import MAX_SAMPLES, SampleRef, Surge
 from schemas.moments import Moment
 from schemas.watchlist import Brand
 from streams.comoving import Footprint, link, vocabulary
-from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member, OpenMoment, Waiting, bare
+from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member, OpenMoment, Waiting
 from streams.desk import Desk
 from streams.explain import count_words
 from streams.following import is_muted, is_muted_brand, look_at, tell
@@ -104,7 +104,7 @@ def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment
         moment_id=xxh3_64_hexdigest(f"{surge.term} {state.tick_ms}".encode()),
         opened_ms=state.tick_ms,
         footprint=Footprint([surge.term], [ref.id_hash for ref in surge.samples], vocabulary(own), len(own)),
-        members={surge.term: Member(bare(surge), bare(surge))},
+        members={surge.term: Member.of(surge)},
         lead_refs=merge_refs(surge.samples),
         other_refs=[],
         heard_ms=state.tick_ms,
@@ -120,7 +120,7 @@ def _join(state: CurateState, moment: OpenMoment, waiting: Waiting, params: Cura
     surge = waiting.surge
     if len(moment.members) >= params.max_members:
         return  # it keeps waiting, settled: it may neither open a second moment nor grow this one without bound
-    moment.members[surge.term] = Member(bare(surge), bare(surge))
+    moment.members[surge.term] = Member.of(surge)
     moment.footprint.terms.append(surge.term)
     moment.other_refs = merge_refs(moment.other_refs, surge.samples)
     moment.heard_ms, moment.changed = state.tick_ms, True

@@ -24,9 +24,9 @@ class OrganicParams:
 
     min_authored: int = 6  # sampled posts with known author before one account can be blamed
     top_author_share: float = 0.5
-    spread_posts: int = 10  # with this many, too few different authors are blamed
-    spread_share: float = 0.4  # distinct authors / posts: 32 posts of 50 accounts show 24, of 5 accounts 5
-    few_authors: int = 20  # whole surge: at most so many people ...
+    spread_posts: int = 6  # with this many, too few different authors are blamed
+    spread_share: float = 0.45  # distinct authors / posts: 32 posts of 50 accounts show 24, of 5 accounts 5
+    few_authors: int = 20  # whole surge, of 10 posts or more: at most so many people ...
     posts_per_author: float = 4.0  # ... with so many posts each are few accounts, whatever the sample shows
     min_copies: int = 3
     min_texts: int = 4  # sampled independent posts before copies can be blamed; a burst within a second shows no more at first
@@ -113,7 +113,7 @@ def _accounts(posts: Sequence[Post], crowd: Crowd, slack: float, params: Organic
     if authored >= params.spread_posts and len(authors) * slack <= params.spread_share * authored:
         return f"{authored} sampled posts are by only {len(authors)} accounts"
     known = crowd.events - crowd.unknown_authors
-    few = 0 < crowd.authors <= params.few_authors and known >= params.spread_posts
+    few = 0 < crowd.authors <= params.few_authors and known >= 10
     if few and known >= params.posts_per_author * slack * crowd.authors:
         return f"{known} posts are by only {'one account' if crowd.authors == 1 else f'{crowd.authors} accounts'}"
     return ""

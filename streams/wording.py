@@ -8,6 +8,7 @@ from schemas.moments import Moment
 from schemas.watchlist import Brand
 
 _WORDS = 4  # that distinguish it; more is no sentence
+_FELT = 0.05  # a mood nearer to nothing, as before, is no mood
 _UNITS = ((86_400_000, "day", "days"), (3_600_000, "h", "h"), (60_000, "min", "min"), (1_000, "s", "s"))
 
 
@@ -18,7 +19,7 @@ def why(moment: Moment, subject: str, watch: Mapping[str, Brand], evidence: Sequ
         parts.append(f", but {joined(evidence)}: a flood, not a moment")
     elif cascade:
         parts.append(f"; {cascade}")
-    if moment.sentiment is not None:
+    if moment.sentiment is not None and max(abs(moment.sentiment), abs(moment.sentiment_shift or 0.0)) >= _FELT:
         parts.append(f"; mood {_signed(moment.sentiment)}{_before(moment)}")
     return "".join(parts) + "."
 

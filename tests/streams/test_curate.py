@@ -355,6 +355,13 @@ def test_a_flood_is_reported_as_inorganic_with_its_evidence() -> None:
     assert moment.organic_share == 0.0
 
 
+def test_that_a_flood_goes_on_is_no_news() -> None:
+    stage = Stage()
+    flood = stage.keep(bots(60))
+    stage.tick(0, at(0, "hashtag:win", flood[:20]))
+    assert stage.tick(60, at(60, "hashtag:win", flood, "grown", began=0)) == []
+
+
 def test_a_flood_that_people_join_keeps_its_id_and_turns_organic() -> None:
     stage = Stage()
     flood, people = stage.keep(bots(16)), stage.keep(talk("#win", 32, 100))

@@ -103,7 +103,12 @@ def test_unknown_authors_are_said_to_be_unknown() -> None:
 
 
 def test_a_mood_without_a_past_is_told_alone() -> None:
-    assert told(sentiment=0.0, sentiment_shift=None).endswith("; mood 0.00.")
+    assert told(sentiment=0.4, sentiment_shift=None).endswith("; mood +0.40.")
+
+
+def test_no_mood_now_and_before_is_not_worth_a_word_but_a_lost_one_is() -> None:
+    assert "mood" not in told(sentiment=0.0, sentiment_shift=None)
+    assert told(sentiment=0.0, sentiment_shift=-0.4).endswith("; mood 0.00 against +0.40 before.")
 
 
 @pytest.mark.parametrize(
