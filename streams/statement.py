@@ -27,9 +27,7 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
     sentiment, shift = mood(moment)
     brands = brands_of(moment, watch)
     organic = moment.verdict.organic
-    peak = max(
-        voice.surge.peak, voice.surge.observed, voice.crest.peak, last.peak if last and last.scale_ms == said.scale_ms else 0
-    )
+    peak = voice.peaks[said.scale_ms]
     grave = severity(
         Weight(
             score=said.score,

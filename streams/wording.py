@@ -87,10 +87,10 @@ def _usual(expected: float) -> str:
 
 
 def _people(moment: Moment) -> str:
-    known = counted(moment.authors, "author")
     if moment.unknown_authors and not moment.authors:
         return "authors unknown"
-    return f"{known} and {counted(moment.unknown_authors, 'post')} of unknown authors" if moment.unknown_authors else known
+    unknown = f" and {counted(moment.unknown_authors, 'post')} by unknown authors"
+    return counted(moment.authors, "author") + (unknown if 10 * moment.unknown_authors >= moment.events else "")
 
 
 def _with(moment: Moment) -> str:

@@ -199,6 +199,15 @@ def test_growth_severity_and_a_turn_of_mood_are_told(fields: dict[str, Any]) -> 
     assert (update.sequence, update.status) == (1, "updated")
 
 
+def test_a_peak_is_told_with_the_scale_it_was_reached_at() -> None:
+    stage = Stage()
+    posts = stage.keep(talk("acme recall", 30))
+    stage.tick(0, at(0, "brand:acme", posts, observed=30))
+    stage.tick(9, at(9, "brand:acme", posts, "grown", began=0, observed=60, score=20))
+    (closed,) = stage.tick(300, at(300, "brand:acme", posts, "faded", began=0, observed=0, peak=900, score=0, scale_ms=3_600_000))
+    assert (closed.peak, closed.scale_ms) == (60, 60_000)
+
+
 def test_a_fall_in_mood_is_given_as_reason_and_in_the_sentence() -> None:
     stage = Stage()
     posts = stage.keep(talk("acme recall", 10))

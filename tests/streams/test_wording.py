@@ -99,7 +99,8 @@ def test_a_cascade_is_told_beside_a_genuine_moment_only() -> None:
 
 def test_unknown_authors_are_said_to_be_unknown() -> None:
     assert "authors unknown" in told(authors=0, unknown_authors=84)
-    assert "71 authors and 13 posts of unknown authors" in told(unknown_authors=13)
+    assert "71 authors and 13 posts by unknown authors" in told(unknown_authors=13)
+    assert "71 authors, with" in told(unknown_authors=1)
 
 
 def test_a_mood_without_a_past_is_told_alone() -> None:
