@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 import cramjam
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
+from agents.read_back import partition_reader
 from agents.settings import Settings
 
 CHUNK_BYTES = 512 * 1024  # under every broker's default message size
@@ -100,18 +101,9 @@ class Checkpoints:
     async def _read(self) -> tuple[dict[str, bytes], list[Manifest]]:
         chunks: dict[str, bytes] = {}
         slots: dict[str, Manifest] = {}
-        consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False, max_partition_fetch_bytes=4 << 20)
-        await consumer.start()
-        try:
-            consumer.assign([self.partition])
-            await consumer.seek_to_beginning(self.partition)
-            end = (await consumer.end_offsets([self.partition]))[self.partition]
-            while await consumer.position(self.partition) < end:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        self._take(record.key, record.value, chunks, slots)
-        finally:
-            await consumer.stop()
+        async with partition_reader(self.settings, self.partition) as reader:
+            for record in await reader.read(reader.first, reader.end):
+                self._take(record.key, record.value, chunks, slots)
         return chunks, list(slots.values())
 
     def _take(self, key: bytes, value: bytes | None, chunks: dict[str, bytes], slots: dict[str, Manifest]) -> None:

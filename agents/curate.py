@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from agents.checkpoints import Checkpoints
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.posts_reader import PostsReader
+from agents.read_back import partition_reader
 from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from agents.watchlist_follower import WatchlistFollower
@@ -39,6 +40,7 @@ class CurateHandler:
         self.posts = PostsReader(settings)
         self.params = CurateParams()
         self.partition: TopicPartition | None = None
+        self._moments = TopicPartition(settings.topics.moments, 0)
 
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """The newest checkpoint, the moments sent since it, and the offset to read on from."""
@@ -81,7 +83,7 @@ class CurateHandler:
             await self._checkpoint()
 
     async def _round(self, one: Round) -> None:
-        refs = needed_posts(self.state, one.surges, self.params)
+        refs = needed_posts(self.state, one.surges, self.params, one.tick_ms)
         posts = await self.posts.read(refs) if refs else {}
         moments = curate(self.state, one.tick_ms, one.surges, posts, self.watchlist.brands, self.params)
         for moment in moments:
@@ -109,25 +111,12 @@ class CurateHandler:
         self.metrics.checkpoint_bytes.labels("curate").set(sum(map(len, sections.values())))
 
     async def _moments_end(self) -> int:
-        partition = TopicPartition(self.settings.topics.moments, 0)
-        end: int = (await self.source.consumer.end_offsets([partition]))[partition]
-        return end
+        async with partition_reader(self.settings, self._moments) as reader:
+            return reader.end
 
     async def _told_since(self, offset: int) -> tuple[set[tuple[str, int]], int]:
         """(moment id, sequence) of the moments at and behind an offset."""
-        partition = TopicPartition(self.settings.topics.moments, 0)
-        told: set[tuple[str, int]] = set()
-        consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False)
-        await consumer.start()
-        try:
-            consumer.assign([partition])
-            first = (await consumer.beginning_offsets([partition]))[partition]
-            end: int = (await consumer.end_offsets([partition]))[partition]
-            consumer.seek(partition, max(offset, first))
-            while await consumer.position(partition) < end:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    moments = [decode_moment(record.value) for record in records if record.value]
-                    told |= {(moment.moment_id, moment.sequence) for moment in moments}
-        finally:
-            await consumer.stop()
-        return told, end
+        async with partition_reader(self.settings, self._moments) as reader:
+            records = await reader.read(offset, reader.end)
+            moments = [decode_moment(record.value) for record in records if record.value]
+            return {(moment.moment_id, moment.sequence) for moment in moments}, reader.end

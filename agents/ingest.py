@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from agents.metrics import Metrics
 from agents.outbox import Outbox, Then
+from agents.read_back import partition_reader
 from agents.settings import Settings
 from agents.source import Batch, Place, RecordSource
 from agents.watchlist_follower import WatchlistFollower
@@ -171,26 +172,18 @@ class IngestHandler:
         """Records of social.seen that the horizon still needs, read backwards in growing blocks."""
         seen = TopicPartition(self.settings.topics.seen, self._seen_partition(tp))
         number = self.settings.source_id(tp.topic, tp.partition)
-        consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
-        await consumer.start()
-        try:
-            consumer.assign([seen])
-            first = (await consumer.beginning_offsets([seen]))[seen]
-            upper = (await consumer.end_offsets([seen]))[seen]
-            found: list[SeenIds] = []
-            block = _SEEN_BLOCK
-            while upper > first:
-                lower = max(first, upper - block)
-                found += [one for one in await _read(consumer, seen, lower, upper) if one.source == number and one.end <= committed]
-                if (
-                    found
-                    and min(one.clock_ms for one in found) < max(one.clock_ms for one in found) - self.settings.dedup_horizon_ms
-                ):
+        found: list[SeenIds] = []
+        async with partition_reader(self.settings, seen) as reader:
+            upper, block = reader.end, _SEEN_BLOCK
+            while upper > reader.first:
+                lower = max(reader.first, upper - block)
+                records = [decode_seen(record.value) for record in await reader.read(lower, upper) if record.value]
+                found += [one for one in records if one.source == number and one.end <= committed]
+                clocks = [one.clock_ms for one in found]
+                if clocks and min(clocks) < max(clocks) - self.settings.dedup_horizon_ms:
                     break
                 upper, block = lower, block * 4
-            return found
-        finally:
-            await consumer.stop()
+        return found
 
     def _seen_partition(self, tp: TopicPartition) -> int:
         partition: int = tp.partition
@@ -198,12 +191,3 @@ class IngestHandler:
 
     def _platform(self, topic: str) -> str:
         return next(raw.platform for raw in self.settings.raw_topics if raw.topic == topic)
-
-
-async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, lower: int, upper: int) -> list[SeenIds]:
-    consumer.seek(tp, lower)
-    found: list[SeenIds] = []
-    while await consumer.position(tp) < upper:
-        for records in (await consumer.getmany(timeout_ms=200)).values():
-            found += [decode_seen(record.value) for record in records if record.offset < upper and record.value]
-    return found

@@ -145,7 +145,6 @@ class RecordSource(Service):
             begun = time.monotonic()
             starts = await self.handler.assigned(self, partitions)
             first = await self.consumer.beginning_offsets(list(partitions)) if partitions else {}
-            ends = await self.consumer.end_offsets(list(partitions)) if partitions else {}
             self._places = {}
             for partition in partitions:
                 start = starts.get(partition)
@@ -156,7 +155,7 @@ class RecordSource(Service):
                     self.metrics.lost_records.labels(self.name).inc(first[partition] - start)
                 start = max(start if start is not None else 0, first[partition])
                 self.consumer.seek(partition, start)
-                self._places[partition] = Place(start, ends[partition])
+                self._places[partition] = Place(start, start + 1)  # not at its end until a fetch has said so
             self.epoch += 1  # what was read between the assignment and the seek is stale
             self.ready = True
             _log.info(
@@ -186,10 +185,10 @@ class RecordSource(Service):
 
     def _read_places(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[TopicPartition, Place]:
         for partition, batch in records.items():
-            self._places[partition] = Place(batch[-1].offset + 1, self._places[partition].end)
+            self._places[partition] = Place(batch[-1].offset + 1, batch[-1].offset + 2)
         for partition, place in self._places.items():
             end = self.consumer.highwater(partition)
-            if end is not None and end > place.end:
+            if end is not None and end >= place.position:
                 self._places[partition] = Place(place.position, end)
         self.lag = sum(place.lag for place in self._places.values())
         self.metrics.lag.labels(self.name).set(self.lag)

@@ -10,6 +10,7 @@ from mode import Service
 
 from agents.metrics import Metrics
 from agents.settings import Settings
+from agents.tail import newest_offsets
 from schemas.errors import ConfigurationError
 from schemas.watchlist import Brand, decode_brand
 from streams.brands import CompiledWatchlist, compile_watchlist
@@ -38,12 +39,11 @@ class WatchlistFollower(Service):
         self.partition = TopicPartition(self.settings.topics.watchlist, 0)
         self.consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False)
         await self.consumer.start()
-        self.consumer.assign([self.partition])
+        self.end = (await newest_offsets(self.consumer, [self.partition]))[self.partition]
         await self.consumer.seek_to_beginning(self.partition)
 
     @Service.task
     async def _follow(self) -> None:
-        end = (await self.consumer.end_offsets([self.partition]))[self.partition]
         while not self.should_stop:
             changed = False
             for records in (await self.consumer.getmany(timeout_ms=POLL_MS)).values():
@@ -54,7 +54,7 @@ class WatchlistFollower(Service):
                 self.compiled = compile_watchlist([self.by_id[name] for name in sorted(self.by_id)])
                 self.metrics.brands.set(len(self.by_id))
                 _log.info("watchlist: %d brands", len(self.by_id))
-            if not self.ready.is_set() and await self.consumer.position(self.partition) >= end:
+            if not self.ready.is_set() and await self.consumer.position(self.partition) >= self.end:
                 self.ready.set()
 
     def _take(self, key: bytes, value: bytes | None) -> None:

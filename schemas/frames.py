@@ -12,7 +12,7 @@ import polars as pl
 SKETCH_SIZE = 64
 """k of the k-minimum-values sketch of authors: exact below k, standard error 1/sqrt(k-2) = 12.7 % above."""
 
-SAMPLES_PER_ROW = 4
+SAMPLES_PER_ROW = 8
 """Sample references kept per packet row: the posts with the smallest id hashes, so always the same ones."""
 
 COUNTS: dict[str, pl.DataType] = {

@@ -121,7 +121,7 @@ class Pipeline:
     def _moments(self, batch: CandidateBatch) -> list[Moment]:
         moments: list[Moment] = []
         for one in complete_rounds(self._rounds, batch):
-            posts = self._read(needed_posts(self._curate, one.surges, self.params.curate))
+            posts = self._read(needed_posts(self._curate, one.surges, self.params.curate, one.tick_ms))
             moments += curate(self._curate, one.tick_ms, one.surges, posts, self.brands, self.params.curate)
         return moments
 

@@ -1,0 +1,51 @@
+"""Records of one partition read back to its true end, without a group: for state that is loaded when partitions are assigned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from agents.settings import Settings
+from agents.tail import FETCH_WAIT_MS, newest_offsets
+
+FETCH_BYTES = 8 * 1024 * 1024
+
+
+class PartitionReader:
+    """One partition, from `first` to `end` as of when it was opened."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, first: int, end: int) -> None:
+        self.consumer = consumer
+        self.partition = partition
+        self.first = first
+        self.end = end
+
+    async def read(self, start: int, stop: int) -> list[ConsumerRecord]:
+        """The records with offsets in [start, stop), as far as they are still there."""
+        found: list[ConsumerRecord] = []
+        self.consumer.seek(self.partition, max(start, self.first))
+        while await self.consumer.position(self.partition) < min(stop, self.end):
+            for records in (await self.consumer.getmany(timeout_ms=FETCH_WAIT_MS)).values():
+                found += [record for record in records if record.offset < stop]
+        return found
+
+
+@asynccontextmanager
+async def partition_reader(settings: Settings, partition: TopicPartition) -> AsyncIterator[PartitionReader]:
+    """A reader of the partition, closed behind."""
+    consumer = AIOKafkaConsumer(
+        **settings.kafka_options(),
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+    await consumer.start()
+    try:
+        end = (await newest_offsets(consumer, [partition]))[partition]
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        yield PartitionReader(consumer, partition, first, end)
+    finally:
+        await consumer.stop()
