@@ -47,7 +47,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 def unreachable(settings: Settings, error: BaseException) -> BrokerUnavailable:
     """The one line for a broker that does not answer or refuses."""
     return BrokerUnavailable(
-        f"broker {settings.kafka}: {error or type(error).__name__}; is it running, is DRUMBEAT_KAFKA (--kafka) right?"
+        f"broker {settings.kafka}: {str(error) or 'no answer'}; is it running, is DRUMBEAT_KAFKA (--kafka) right?"
     )
 
 

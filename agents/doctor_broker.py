@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from agents.admin import TopicState, known_requests
 from agents.settings import Settings
-from agents.tail import FETCH_WAIT_MS, newest_offsets
+from agents.tail import lone_consumer, newest_offsets
 from agents.topics import TopicReport, compare_topics
 
 Said = tuple[Literal["ok", "warn", "fail"], str, str, str]  # level, area, what is so, what to do
@@ -95,18 +95,12 @@ async def _lags(settings: Settings, client: AIOKafkaAdminClient, there: dict[str
     every = [partition for partitions in read.values() for partition in partitions]
     if not every:
         return
-    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
-    try:
-        await consumer.start()
+    async with lone_consumer(settings) as consumer:
         ends = await newest_offsets(consumer, every)
         starts = await consumer.beginning_offsets(every)
-        for group, partitions in read.items():
-            if partitions:
-                yield await _lag(group, {p: (starts[p], ends[p]) for p in partitions}, client)
-    except TimeoutError as error:
-        yield "fail", "lag", f"the broker does not answer fetches: {error}", ""
-    finally:
-        await consumer.stop()
+    for group, partitions in read.items():
+        if partitions:
+            yield await _lag(group, {p: (starts[p], ends[p]) for p in partitions}, client)
 
 
 async def _lag(group: str, kept: Mapping[TopicPartition, tuple[int, int]], client: AIOKafkaAdminClient) -> Said:

@@ -163,10 +163,10 @@ class _Sender:
             await self._acknowledged()
 
     def abandon(self) -> None:
-        """Nobody waits for what was on its way when the producer stopped; its failure is known, and told once."""
-        for future, _ in self._in_flight:
-            if future.done() and not future.cancelled():
-                future.exception()
+        """Counts what was acknowledged while the producer stopped; the rest is lost, which is known and told once."""
+        for future, counts in self._in_flight:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._sent.update(counts)
 
     def _fits(self, partition: int, line: Line) -> bool:
         if partition not in self._open:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,7 +27,7 @@ class KeyValue(NamedTuple):
     value: bytes | None
 
 
-async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool) -> AsyncIterator[KeyValue]:
+async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool) -> AsyncGenerator[KeyValue, None]:
     """The topic's records from its beginning or its end on, for ever or (`follow` False) up to where it ends now.
 
     Raises ConfigurationError if there is no such topic, BrokerUnavailable when the broker goes away.
@@ -36,9 +37,7 @@ async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool)
     if state is None:
         raise ConfigurationError(f"broker {settings.kafka} has no topic {topic}; run: drumbeat topics apply")
     partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
-    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
-    try:
-        await consumer.start()
+    async with lone_consumer(settings) as consumer:
         ends = await newest_offsets(consumer, partitions)
         if beginning:
             await consumer.seek_to_beginning(*partitions)
@@ -47,10 +46,28 @@ async def tail(settings: Settings, topic: str, *, beginning: bool, follow: bool)
                 consumer.seek(partition, end)
         async for record in _records(consumer, ends, follow=follow):
             yield record
+
+
+@asynccontextmanager
+async def lone_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer without a group; raises BrokerUnavailable if the broker does not answer, also in the middle."""
+    consumer = AIOKafkaConsumer(**settings.kafka_options(), enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
+    try:
+        await consumer.start()
+        yield consumer
     except (KafkaError, OSError, TimeoutError) as error:
         raise unreachable(settings, error) from error
     finally:
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
         await consumer.stop()
+    except asyncio.CancelledError:  # aiokafka lets the cancellation of its own tasks out; only one of ours may pass
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def newest_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -56,8 +56,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         with Progress(recordings) as progress:
             asyncio.run(replay.run(progress.update))
-    finally:
-        _summary(recordings, replay.sent, raw.topic, time.monotonic() - started_s)
+    except BaseException:  # Ctrl-C too
+        if replay.sent:
+            _summary(recordings, replay.sent, raw.topic, time.monotonic() - started_s)
+        raise
+    _summary(recordings, replay.sent, raw.topic, time.monotonic() - started_s)
     return exits.OK
 
 
@@ -75,8 +78,6 @@ def raw_topic(settings: Settings, topic: str | None, platform: str | None) -> Ra
 
 
 def _summary(recordings: Sequence[Recording], sent: Mapping[str, int], topic: str, took_s: float) -> None:
-    if not any(recording.lines for recording in recordings):
-        return
     for recording in recordings:
         remark(f"{recording.name}: {describe(recording)}")
     total = sum(sent.values())
