@@ -1,6 +1,7 @@
 """Files made from code, and the proof that they are up to date: `python -m agents.generate` writes, `--check` only looks.
 
-To add one, add a line to `GENERATED`: the path from the project's root, and a function that gives the whole text.
+To add one, add a line to `GENERATED`: the path from the project's root, and a function that gives the whole text; or to
+`SECTIONS`: a file and the name of the marked section in it that the function fills.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agents.contracts import Schema, brand_schema, event_schema, moment_schema
+from agents.settings_table import settings_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,9 +29,16 @@ GENERATED: Mapping[str, Callable[[], str]] = {
 }
 
 
+SECTIONS: Mapping[tuple[str, str], Callable[[], str]] = {("README.md", "settings"): settings_table}
+
+
 def stale(root: Path) -> dict[str, str]:
     """Path and new text of every generated file under `root` that is missing or differs."""
     texts = {path: make() for path, make in GENERATED.items()}
+    for (path, section), make in SECTIONS.items():
+        whole = texts.get(path) or _read(root / path)
+        if whole is not None:
+            texts[path] = _fill(whole, section, make())
     return {path: text for path, text in texts.items() if _read(root / path) != text}
 
 
@@ -45,6 +54,15 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
             (root / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}: {'stale, run python -m agents.generate' if check else 'written'}\n")
     return 1 if check and old else 0
+
+
+def _fill(whole: str, section: str, text: str) -> str:
+    start, end = f"<!-- {section}: made by python -m agents.generate -->\n", f"<!-- /{section} -->"
+    before, opening, rest = whole.partition(start)
+    _, closing, after = rest.partition(end)
+    if not opening or not closing:
+        raise ValueError(f"no section {section!r} between its two markers")
+    return before + start + text + end + after
 
 
 def _read(path: Path) -> str | None:

@@ -31,17 +31,15 @@ class Settings:
     """One deployment of drumbeat. Every field is `DRUMBEAT_<NAME>` in the environment; secrets also as `..._FILE`."""
 
     kafka: str = "127.0.0.1:9092"  # bootstrap servers, host:port, comma-separated
-    clickhouse: str = field(
-        default="chdb://build/clickhouse", repr=False
-    )  # chdb://PATH or clickhouse(s)://user:password@host:port/db
+    clickhouse: str = field(default="chdb://build/clickhouse", repr=False)  # chdb://PATH or clickhouse(s)://USER:PASSWORD@HOST/DB
     prefix: str = "social"  # of all topic names and consumer groups
     raw: tuple[RawTopic, ...] = ()  # TOPIC:PLATFORM, comma-separated; empty: <prefix>.raw:canonical
     listen: str = "127.0.0.1:6066"  # metrics, health and page; port 0 picks a free one
     author_key: str = field(default="drumbeat-local", repr=False)  # secret of the author hash; change it and authors become others
     kafka_security: str = "PLAINTEXT"  # PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
     kafka_mechanism: str = ""  # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
-    kafka_username: str = ""
-    kafka_password: str = field(default="", repr=False)
+    kafka_username: str = ""  # for SASL
+    kafka_password: str = field(default="", repr=False)  # for SASL
     kafka_ca: str = ""  # PEM file; empty: the system's
     kafka_cert: str = ""  # PEM file of the client's certificate and key, for mTLS
     session_timeout_ms: int = 10_000  # how long a dead worker's partitions stay unserved
