@@ -9,9 +9,9 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
-import polars as pl
 
 from schemas import frames
 from schemas.candidates import CandidateBatch
@@ -121,11 +121,11 @@ class Worker:
     def send(self, done: Ingested) -> None:
         world = self.world
         for number, packet in enumerate(done.packets):
-            self.outbox.append(lambda number=number, packet=packet: world.partials[number].append(encode_packet(packet)))
+            self.outbox.append(partial(world.partials[number].append, encode_packet(packet)))
         if done.seen is not None:
-            self.outbox.append(lambda: world.seen.append(done.seen))
+            self.outbox.append(partial(world.seen.append, done.seen))
         if done.commit_offset is not None:
-            self.outbox.append(lambda: self.commit(done.commit_offset))
+            self.outbox.append(partial(self.commit, done.commit_offset))
 
     def commit(self, offset: int) -> None:
         if self.world.generations[self.source] == self.generation:
@@ -138,7 +138,9 @@ class World:
     def __init__(self, seed: int, *, sources: int = 2, partitions: int = 2, faults: bool = True) -> None:
         rng = random.Random(seed)
         self.partitions = partitions
-        self.params = IngestParams(sources=sources, partitions=partitions, author_key=b"a key for the tests", segments=SEGMENTS, dedup=DEDUP)
+        self.params = IngestParams(
+            sources=sources, partitions=partitions, author_key=b"a key for the tests", segments=SEGMENTS, dedup=DEDUP
+        )
         self.raw = [make_log(rng, rng.randint(20, 90)) for _ in range(sources)]
         self.available = [0] * sources
         self.committed = [0] * sources
@@ -226,7 +228,3 @@ def run_detect(partials: list[bytes], partition: int, partitions: int, crashes: 
             lives -= 1
             state, offset = DetectState.restore(saved, params), saved_offset
     return stored
-
-
-def window_rows(batch: WindowBatch) -> pl.DataFrame:
-    return frames.from_bytes(batch.rows)
