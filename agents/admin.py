@@ -29,6 +29,7 @@ class TopicState:
     partitions: int
     replication: int
     config: Mapping[str, str]  # what the broker tells; a broker may keep some of it to itself
+    ready: bool = True  # every partition has a leader
 
 
 @asynccontextmanager
@@ -55,10 +56,7 @@ async def topic_states(client: AIOKafkaAdminClient) -> dict[str, TopicState]:
     """All topics with their configuration. Asks for all, because asking for one by name may create it."""
     found = {t["topic"]: t["partitions"] for t in await client.describe_topics() if t["error_code"] == _NONE}
     configs = await _configs(client, found)
-    return {
-        name: TopicState(name, len(partitions), min((len(p["replicas"]) for p in partitions), default=0), configs.get(name, {}))
-        for name, partitions in found.items()
-    }
+    return {name: _state(name, partitions, configs.get(name, {})) for name, partitions in found.items()}
 
 
 async def create_topics(client: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> None:
@@ -85,6 +83,12 @@ def known_requests(client: AIOKafkaAdminClient) -> frozenset[int]:
     """Kafka's numbers of the requests that the broker knows; empty if the client does not tell."""
     connections = getattr(client._client, "_conns", {}).values()  # there is no public way to ask
     return frozenset(number for connection in connections for number in getattr(connection, "_versions", None) or {})
+
+
+def _state(name: str, partitions: Sequence[Mapping[str, Any]], config: Mapping[str, str]) -> TopicState:
+    replication = min((len(partition["replicas"]) for partition in partitions), default=0)
+    ready = all(partition["error_code"] == _NONE and partition["leader"] >= 0 for partition in partitions)
+    return TopicState(name, len(partitions), replication, config, ready)
 
 
 async def _configs(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

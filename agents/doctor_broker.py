@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -31,6 +33,8 @@ NEEDED = {
 }
 USEFUL = {19: "CreateTopics", 32: "DescribeConfigs", 44: "IncrementalAlterConfigs"}
 APPLY = "drumbeat topics apply"
+COORDINATOR_S = 5.0
+RETRY_S = 0.2
 
 
 async def examine_broker(settings: Settings, client: AIOKafkaAdminClient) -> AsyncIterator[Said]:
@@ -106,9 +110,9 @@ async def _lags(settings: Settings, client: AIOKafkaAdminClient, there: dict[str
 async def _lag(group: str, kept: Mapping[TopicPartition, tuple[int, int]], client: AIOKafkaAdminClient) -> Said:
     """How far a group is behind; `kept` is the first and the end offset of each partition."""
     try:
-        committed = await client.list_consumer_group_offsets(group, partitions=list(kept))
+        committed = await _committed(group, list(kept), client)
     except KafkaError as error:
-        return "warn", "lag", f"{group}: {error}", ""
+        return "warn", "lag", f"{group}: {error}", "ask again; a cluster that never had a group takes seconds to make room for one"
     offsets = {p: committed[p].offset for p in kept if p in committed and committed[p].offset >= 0}
     lag = sum(end - offsets.get(p, start) for p, (start, end) in kept.items())
     if not offsets:
@@ -119,6 +123,18 @@ async def _lag(group: str, kept: Mapping[TopicPartition, tuple[int, int]], clien
         says = f"{group} stands before the oldest kept record of {lost[0].topic}/{lost[0].partition}: records were deleted unread"
         return "fail", "lag", says, "keep topics longer than a worker may be away"
     return "ok", "lag", f"{group}: {lag:,} records behind", ""
+
+
+async def _committed(group: str, partitions: list[TopicPartition], client: AIOKafkaAdminClient) -> dict[TopicPartition, Any]:
+    """A fresh cluster makes the topic of its offsets when the first group is asked for: tried again for COORDINATOR_S."""
+    deadline_s = time.monotonic() + COORDINATOR_S
+    while True:
+        try:
+            return dict(await client.list_consumer_group_offsets(group, partitions=partitions))
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(RETRY_S)
 
 
 def _requests(known: frozenset[int]) -> Iterator[Said]:

@@ -79,7 +79,7 @@ class Replay:
             raise _refused(self._settings, error) from error
         finally:
             await producer.stop()
-            sender.abandon()
+            await sender.abandon()
 
     async def _send(
         self, sender: _Sender, first: tuple[Recording, Line], rest: Iterable[tuple[Recording, Line]], report: Report
@@ -89,9 +89,10 @@ class Replay:
         report(first[1], 0.0)
         for recording, line in rest:
             wait_s = pace.wait_s(line.order_ms, time.monotonic())
-            report(line, wait_s)
             if wait_s:
                 await sender.submit()
+            report(line, wait_s)
+            if wait_s:
                 await asyncio.sleep(wait_s)
             await sender.add(recording, line)
         await sender.finish()
@@ -162,8 +163,9 @@ class _Sender:
         while self._in_flight:
             await self._acknowledged()
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """Counts what was acknowledged while the producer stopped; the rest is lost, which is known and told once."""
+        await asyncio.sleep(0)  # an acknowledgement reaches our future one turn of the loop later
         for future, counts in self._in_flight:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._sent.update(counts)

@@ -6,6 +6,8 @@ partition counts stay, because keys, packets and checkpoints are tied to them.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +19,8 @@ from schemas.topics import DAY_MS, HOUR_MS, TopicSpec
 
 DEFAULT_RAW_PARTITIONS = 4
 DEFAULT_PARTIALS_PARTITIONS = 2
+VISIBLE_S = 10.0  # a cluster of many brokers takes a second or two to spread a change
+POLL_S = 0.05
 _ONLY_GROW = ("retention.ms", "max.message.bytes")  # less of these would delete or refuse what is accepted now
 _FOREVER = -1
 
@@ -42,9 +46,9 @@ async def apply_topics(
         missing = [r.spec for r in reports if r.state is None]
         if missing:
             await create_topics(client, [NewTopic(s.name, s.partitions, replication, topic_configs=s.config()) for s in missing])
-        return [await _apply(client, report) for report in reports] + _counts(
-            reports, asked=partitions is not None or partials is not None
-        )
+        lines = [await _apply(client, report) for report in reports]
+        await _settled(client, [r for r, line in zip(reports, lines, strict=True) if line.startswith(("created", "changed"))])
+    return lines + _counts(reports, asked=partitions is not None or partials is not None)
 
 
 async def compare_topics(settings: Settings, client: AIOKafkaAdminClient) -> list[TopicReport]:
@@ -110,6 +114,20 @@ async def _apply(client: AIOKafkaAdminClient, report: TopicReport) -> str:
     changes = ", ".join(f"{key}={value}" for key, value in report.differs.items())
     refusal = await change_config(client, spec.name, report.differs)
     return f"note     {spec.name}: {changes} not set: {refusal}" if refusal else f"changed  {spec.name}: {changes}"
+
+
+async def _settled(client: AIOKafkaAdminClient, reports: list[TopicReport]) -> None:
+    """Kafka answers before all its brokers know of a change; whoever comes next must find it."""
+    deadline_s = time.monotonic() + VISIBLE_S
+    while reports and time.monotonic() < deadline_s:
+        there = await topic_states(client)
+        reports = [report for report in reports if not _is_so(report, there.get(report.spec.name))]
+        await asyncio.sleep(POLL_S if reports else 0)
+
+
+def _is_so(report: TopicReport, state: TopicState | None) -> bool:
+    """A new topic has leaders; a changed one tells its new configuration."""
+    return state is not None and (state.ready if report.state is None else not _differences(report.spec, state))
 
 
 def _kept(spec: TopicSpec) -> str:

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.integration
 
 async def states(settings: Settings) -> dict[str, TopicState]:
     async with admin_client(settings) as client:
-        return {name: state for name, state in (await topic_states(client)).items() if name.startswith(settings.prefix + ".")}
+        every = await topic_states(client)
+    return {name: state for name, state in every.items() if name.startswith(f"{settings.prefix}.")}
 
 
 def first_words(lines: list[str]) -> set[str]:

@@ -90,7 +90,7 @@ async def test_a_record_that_is_no_brand_hides_no_other(deployment: Settings) ->
     producer = AIOKafkaProducer(bootstrap_servers=deployment.kafka)
     await producer.start()
     await producer.send_and_wait(deployment.topics.watchlist, b"{}", key=b"bad")
-    await producer.send_and_wait(deployment.topics.watchlist, b"nonsense", key=None)
+    await producer.send_and_wait(deployment.topics.watchlist, b"nonsense", key=b"worse")
     await producer.stop()
     assert await read_watchlist(deployment) == {"a": Brand(id="a")}
 
