@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from agents import replay as replay_module
-from agents.admin import admin_client, change_config
+from agents.admin import admin_client, change_config, topic_states
 from agents.local import LocalBroker, free_port
 from agents.recordings import Line, Recording
 from agents.replay import Replay, ReplayParams
@@ -131,6 +131,8 @@ async def test_a_topic_that_overwrites_times_is_refused(deployment: Settings, tm
     await apply_topics(deployment, history=True)
     async with admin_client(deployment) as client:
         await change_config(client, deployment.topics.raw, {"message.timestamp.type": "LogAppendTime"})
+        while (await topic_states(client))[deployment.topics.raw].config["message.timestamp.type"] != "LogAppendTime":
+            await asyncio.sleep(0.01)
     with pytest.raises(ConfigurationError, match="LogAppendTime"):
         await Replay(deployment, [recorded(tmp_path / "f", [post("a", START_MS)])], ReplayParams(deployment.topics.raw, None)).run(
             quiet
