@@ -105,6 +105,7 @@ class Demo:
                 say("the feed has stopped; waiting until everything is processed ...")
                 stop_feed.set()
                 await feeding
+                outcome.fed_until_ms = self.feeder.newest_ms
                 outcome.drained = await self._drained(worker, outcome)
             finally:
                 for task in (feeding, watching):

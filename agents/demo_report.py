@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.demo_recount import Comparison, Recount
-from agents.feed_plan import Plan, Planted
+from agents.feed_plan import ROOM_MS, Plan, Planted
 from schemas.moments import Moment
 
 # A moment belongs to what was planted if it opened while that lasted or soon after (the last windows still hold it).
@@ -46,6 +46,7 @@ class Outcome:
     rows: dict[str, int] = field(default_factory=dict)
     recount: Recount | None = None
     comparison: Comparison | None = None
+    fed_until_ms: int | None = None  # what was planted shortly before need not be found; None: nothing was cut off
     drained: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -67,10 +68,11 @@ def match(planted: Sequence[Planted], sightings: Sequence[Sighting]) -> Matched:
 def build_report(outcome: Outcome) -> dict[str, Any]:
     """The report; `ok` says whether all is as planted."""
     plan, matched = outcome.plan, match(outcome.plan.planted, outcome.sightings)
-    organic = [one for one in plan.planted if one.organic]
-    floods = [one for one in plan.planted if not one.organic]
+    due = [one for one in plan.planted if matched.found[one] or _had_room(one, outcome.fed_until_ms)]
+    organic = [one for one in due if one.organic]
+    floods = [one for one in due if not one.organic]
     delays = sorted(seen[0].arrived_ms - one.start_ms for one, seen in matched.found.items() if seen and one.organic)
-    missed = [one for one in plan.planted if not matched.found[one]]
+    missed = [one for one in due if not matched.found[one]]
     comparison = outcome.comparison
     report: dict[str, Any] = {
         "planted": len(organic),
@@ -96,7 +98,7 @@ def build_report(outcome: Outcome) -> dict[str, Any]:
         "seed": outcome.seed,
         "versions": outcome.versions,
         "details": {
-            "moments": [_planted_json(one, seen) for one, seen in matched.found.items()],
+            "moments": [_planted_json(one, matched.found[one]) for one in due],
             "false": [_sighting_json(one) for one in matched.false],
             "different": comparison.examples if comparison else [],
         },
@@ -151,6 +153,10 @@ def summary(report: dict[str, Any]) -> str:
 def percentile(ordered: Sequence[int], percent: int) -> int | None:
     """Nearest rank; None of nothing."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
+
+
+def _had_room(planted: Planted, fed_until_ms: int | None) -> bool:
+    return fed_until_ms is None or planted.start_ms + ROOM_MS <= fed_until_ms
 
 
 def _shared(planted: Planted, moment: Moment) -> int:

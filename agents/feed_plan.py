@@ -16,7 +16,7 @@ FLOOD_MS = 25_000
 
 FIRST_MS, EVERY_MS = 6_000, 28_000  # of live time: the first moment soon, then a pace at which one reads one card before the next
 FLOOD_FIRST_MS, FLOOD_EVERY_MS = 20_000, 112_000  # between two moments, never on top of one
-ROOM_MS = 24_000  # nothing is planted closer to the end: it could not show itself
+ROOM_MS = 24_000  # what is planted closer to the end could not show itself
 
 _WORD = re.compile(r"\w{5,}")
 

@@ -182,8 +182,8 @@ function applyFilter() {
 function brandRow(brand) {
   const name = termText(brand.term);
   const last = brand.points.at(-1) ?? 0;
-  const value = brand.open ?? last;
-  const row = el("li", "", undefined, el("span", "name", name), el("span", "chart"), el("span", "value", number.format(value)));
+  const value = el("span", "value", number.format(last));
+  const row = el("li", "", undefined, el("span", "name", name), el("span", "chart"), value, el("span", "open", brand.open ? `+${number.format(brand.open)}` : ""));
   row.querySelector(".chart").append(sparkline(brand.points, `${name}: ${last} posts in the last closed 10 seconds`, 26));
   return row;
 }

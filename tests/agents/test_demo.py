@@ -14,7 +14,7 @@ import pytest
 from agents import demo
 from agents.demo_recount import CELLS, Comparison, RawRecord, Recount, compare, recount
 from agents.demo_report import Outcome, Sighting, build_report, match, percentile, summary
-from agents.feed_plan import Plan, Planted
+from agents.feed_plan import ROOM_MS, Plan, Planted
 from agents.settings import Settings
 from schemas.watchlist import Brand
 from tests.agents.page_records import START_MS, moment
@@ -177,6 +177,17 @@ def test_a_wrong_count_fails_the_run(change: dict[str, Any]) -> None:
     assert not report["ok"]
     assert orjson.loads(orjson.dumps(report)) == report
     assert "NOT as planted" in summary(report)
+
+
+def test_what_was_planted_just_before_the_end_need_not_be_found_but_counts_if_it_was() -> None:
+    cut_off = outcome(flood_seen())
+    cut_off.fed_until_ms = BLACKOUT.start_ms + ROOM_MS - 1
+    report = build_report(cut_off)
+    assert (report["ok"], report["planted"], report["inorganic_planted"]) == (True, 0, 1)
+    cut_off.sightings = [seen(), flood_seen()]
+    assert build_report(cut_off)["planted"] == 1
+    cut_off.sightings, cut_off.fed_until_ms = [flood_seen()], BLACKOUT.start_ms + ROOM_MS
+    assert build_report(cut_off)["missed"] == 1
 
 
 def test_one_surge_told_twice_is_found_once_and_split() -> None:
