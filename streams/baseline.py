@@ -8,6 +8,7 @@ softly before they are learnt, so a burst widens what is expected a little and a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -35,6 +36,8 @@ class BaselineParams:
     prior_events: float = 0.5  # Jeffreys: a term never seen is expected half an event in the whole time observed
     dispersion: float = 0.1  # variance beyond Poisson in units of mean^2 that every term has: people answer each other
     dispersion_weight: float = 2.0  # events a term must have shown before its own dispersion counts half
+    prior_dispersion: float = 1.0  # assumed at the shortest scale ...
+    prior_bins: float = 10.0  # ... as if it had been seen in so many bins
     clip_sigmas: float = 8.0  # a closed bin above mean + this many deviations + clip_events ...
     clip_events: float = 3.0
     clip_leak: float = 0.1  # ... teaches only this share of what is above: a burst is not learnt, a new level is
@@ -45,6 +48,8 @@ class BaselineParams:
             raise ValueError(f"half_lives_ms must name one half-life per scale, none shorter than its scale: {self.half_lives_ms}")
         if not (self.prior_events > 0 and self.dispersion > 0 and self.dispersion_weight > 0 and self.clip_events > 0):
             raise ValueError("prior_events, dispersion, dispersion_weight and clip_events must be above 0")
+        if not (self.prior_dispersion > 0 and self.prior_bins > 0):
+            raise ValueError("prior_dispersion and prior_bins must be above 0")
         if not (self.clip_sigmas > 0 and 0 <= self.clip_leak <= 1):
             raise ValueError("clip_sigmas must be above 0 and clip_leak between 0 and 1")
         if not 0 <= self.settle_ms <= 50_000:
@@ -75,14 +80,31 @@ def advance_exposure(exposure: float, bins: int, scale: int, observed: bool, par
     return exposure * left + (1.0 - left) / (1.0 - one)
 
 
-def predict(sums: Floats, pairs: Floats, exposure: float, params: BaselineParams) -> tuple[Floats, Floats]:
-    """Mean and dispersion (variance = mean + dispersion x mean^2) of the next bin, given the discounted sums of the bins before."""
+def predict(sums: Floats, pairs: Floats, exposure: float, prior: Floats | float, params: BaselineParams) -> tuple[Floats, Floats]:
+    """Mean and dispersion (variance = mean + dispersion x mean^2) of the next bin, given the discounted sums of the bins before.
+
+    `prior` is the dispersion to assume while few bins were seen.
+    """
     known = sums + params.prior_events
-    mean = known / (exposure + 1.0)
     own = np.maximum(pairs * exposure / np.maximum(sums, 1e-9) ** 2 - 1.0, 0.0)
-    own *= sums / (sums + params.dispersion_weight)
-    # 1/known: the mean is not known better than that. 1/exposure: nor is the spread after a few bins.
-    return mean, np.maximum(own, params.dispersion) + 1.0 / known + 1.0 / max(exposure, 1.0)
+    own = np.maximum(own * sums / (sums + params.dispersion_weight), params.dispersion)
+    spread = (exposure * own + params.prior_bins * prior) / (exposure + params.prior_bins)
+    # Neither is the mean known better than its own error: 1 / events of chance, spread / bins of change.
+    return known / (exposure + 1.0), spread + spread / (exposure + 1.0) + 1.0 / known
+
+
+def predict_scales(sums: Floats, pairs: Floats, exposure: Sequence[float], params: BaselineParams) -> tuple[Floats, Floats]:
+    """`predict` for every scale (columns); what a scale does not know yet it takes from the next shorter one.
+
+    Dispersion falls with the length of the scale if bins are independent and stays if they are not: the middle is assumed.
+    """
+    means, spreads = np.empty_like(sums), np.empty_like(sums)
+    prior: Floats | float = params.prior_dispersion
+    for scale, bins in enumerate(exposure):
+        if scale:
+            prior = spreads[:, scale - 1] * np.sqrt(SCALES_MS[scale - 1] / SCALES_MS[scale])
+        means[:, scale], spreads[:, scale] = predict(sums[:, scale], pairs[:, scale], bins, prior, params)
+    return means, spreads
 
 
 def clip(counts: Floats, mean: Floats, dispersion: Floats, params: BaselineParams) -> Floats:

@@ -27,6 +27,7 @@ from streams.baseline import (
     closed_bin,
     decay,
     predict,
+    predict_scales,
 )
 
 Rows: TypeAlias = NDArray[Any]
@@ -150,8 +151,7 @@ class TermTable:
     def expected(self, slots: Ints) -> tuple[Floats, Floats]:
         """Mean and dispersion at every scale (columns) of settled slots."""
         sums, pairs = self.slots["sums"][slots].astype(np.float64), self.slots["pairs"][slots].astype(np.float64)
-        columns = [predict(sums[:, s], pairs[:, s], self.exposure[s], self.params) for s in range(len(SCALES_MS))]
-        return np.stack([mean for mean, _ in columns], axis=1), np.stack([spread for _, spread in columns], axis=1)
+        return predict_scales(sums, pairs, self.exposure, self.params)
 
     def run(self, slot: int, scale: int, floor: float) -> tuple[int, int]:
         """Start of the earliest bin within the last `scale` that holds more than `floor` per scale, and the events since."""
@@ -200,7 +200,7 @@ class TermTable:
         weight = decay(new[:, None] - 1 - bins, level, self.params) * ((bins >= old[:, None]) & (bins < new[:, None]))
         left = decay(new - old, level, self.params)
         sums, pairs = self.slots["sums"][slots, level] * left, self.slots["pairs"][slots, level] * left
-        mean, spread = predict(sums, pairs, self.exposure[level], self.params)
+        mean, spread = predict(sums, pairs, self.exposure[level], self.params.prior_dispersion, self.params)
         counts = clip(self.slots[f"ring{level}"][slots].astype(np.float64), mean[:, None], spread[:, None], self.params)
         self.slots["sums"][slots, level] = sums + (weight * counts).sum(axis=1)
         self.slots["pairs"][slots, level] = pairs + (weight * counts * np.maximum(counts - 1.0, 0.0)).sum(axis=1)

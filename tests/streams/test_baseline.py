@@ -75,7 +75,7 @@ def test_a_bin_is_learnt_only_when_it_has_settled() -> None:
 
 def test_a_term_never_seen_is_expected_less_the_longer_it_was_not_seen() -> None:
     zero = np.zeros(1)
-    means = [float(predict(zero, zero, exposure, PARAMS)[0][0]) for exposure in (1.0, 10.0, 100.0, 1_000.0)]
+    means = [float(predict(zero, zero, exposure, 1.0, PARAMS)[0][0]) for exposure in (1.0, 10.0, 100.0, 1_000.0)]
     assert means == sorted(means, reverse=True)
     assert means[-1] == pytest.approx(0.5 / 1001)
 
@@ -84,7 +84,7 @@ def test_the_dispersion_is_that_of_the_term_itself() -> None:
     rng = np.random.default_rng(5)
     for dispersion in (0.5, 3.0):
         counts = rng.poisson(20 * rng.gamma(1 / dispersion, dispersion, 20_000)).astype(float)
-        _, found = predict(np.array([counts.sum()]), np.array([(counts * (counts - 1)).sum()]), 20_000.0, PARAMS)
+        _, found = predict(np.array([counts.sum()]), np.array([(counts * (counts - 1)).sum()]), 20_000.0, 1.0, PARAMS)
         assert float(found[0]) == pytest.approx(dispersion, rel=0.15)
 
 
