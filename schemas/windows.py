@@ -15,7 +15,7 @@ WINDOW_ROWS: dict[str, pl.DataType] = {
     "term": pl.String(),
     "part": pl.String(),  # "<detect partition>" for the window itself; "<detect partition>/<source>:<segment start>" for events
     # that came after the window was forgotten: a row beside it, to be added. (term, window_start_ms, part) is the row's key
-    "version": pl.Int64(),  # offset in social.partials behind which the row was made: of two rows with one key the higher is the truth
+    "version": pl.Int64(),  # offset in social.partials behind which the row was made; of two rows with one key the higher is true
     **frames.COUNTS,
     "authors": pl.List(pl.UInt64()),  # k-minimum-values sketch
 }
@@ -30,7 +30,7 @@ TOTAL_ROWS: dict[str, pl.DataType] = {
 
 
 class WindowBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Rows that detect partition `partition` made. Rows of a replay have the same keys, and the same bytes where the version is the same."""
+    """Rows that detect partition `partition` made. A replay makes rows with the same keys, and equal ones at equal versions."""
 
     partition: int
     rows: bytes = b""  # WINDOW_ROWS as Arrow IPC

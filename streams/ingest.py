@@ -90,9 +90,7 @@ class Ingested:
 NOTHING = Ingested([], [], [], None, None, Counter())
 
 
-def resume(  # noqa: PLR0917
-    source: int, topic: str, partition: int, offset: int, sightings: Sequence[SeenIds], params: IngestParams
-) -> IngestState:
+def resume(source: int, topic: str, partition: int, offset: int, sightings: Sequence[SeenIds], params: IngestParams) -> IngestState:
     """State at a committed offset, from the `social.seen` records that end at or before it."""
     own = sorted((one for one in sightings if one.source == source and one.end <= offset), key=lambda one: one.end)
     clock = own[-1].clock_ms if own and own[-1].end == offset and own[-1].clock_ms != NO_CLOCK_MS else None

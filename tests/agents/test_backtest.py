@@ -37,7 +37,7 @@ BURST_MS = START_MS + 1_800_000
 def evening() -> list[dict[str, object]]:
     """Forty minutes of talk at one post in 4 s; half an hour in, forty people name an explosion; some posts come late."""
     rng = random.Random(5)
-    words = "coffee game train music rain lunch movie dog school garden".split()
+    words = ["coffee", "game", "train", "music", "rain", "lunch", "movie", "dog", "school", "garden"]
     arrivals: list[tuple[int, dict[str, object]]] = []
     for i in range(600):
         arrival_ms = START_MS + i * 4_000
