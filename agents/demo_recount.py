@@ -145,17 +145,23 @@ def _decode(record: RawRecord, found: Recount) -> Event | None:
 
 def _counts(posts: Sequence[_Post], watchlist: CompiledWatchlist) -> pl.DataFrame:
     events = [post.event for post in posts]
-    table = pl.DataFrame(
-        {
-            "text": [event.text for event in events],
-            "lang": [event.lang for event in events],
-            "tags": [list(event.tags) for event in events],
-            "mentions": [list(event.mentions) for event in events],
-            "links": [list(event.links) for event in events],
-        },
-        schema=POSTS,
+    texts = {"text": [event.text for event in events], "lang": [event.lang for event in events]}
+    table = pl.DataFrame(texts, schema={name: POSTS[name] for name in texts}).with_columns(
+        _lists("tags", [event.tags for event in events]),
+        _lists("mentions", [event.mentions for event in events]),
+        _lists("links", [event.links for event in events]),
     )
     starts = pl.Series("window_start_ms", [post.event_ms // WINDOW_MS * WINDOW_MS for post in posts], dtype=pl.Int64)
     terms = enrich(table, watchlist, EnrichParams()).terms
     rows = terms.join(starts.to_frame().with_row_index("row"), on="row").group_by(CELL)
     return rows.agg(pl.len().cast(pl.Int64).alias("events")).select(list(CELLS))
+
+
+def _lists(name: str, values: Sequence[tuple[str, ...]]) -> pl.Series:
+    """A column of lists; polars takes 20 µs for each when asked directly, and nearly all are empty."""
+    flat = [(row, value) for row, several in enumerate(values) for value in several]
+    found = (
+        pl.DataFrame(flat, schema={"row": pl.Int64, name: pl.String}, orient="row").group_by("row", maintain_order=True).agg(name)
+    )
+    rows = pl.DataFrame({"row": range(len(values))}, schema={"row": pl.Int64})
+    return rows.join(found, on="row", how="left", maintain_order="left")[name].fill_null([])

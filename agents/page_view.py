@@ -98,8 +98,9 @@ class PageView:
         }
 
     def snapshot(self) -> Json:
-        """All that a page needs that was just opened; newest moment first."""
-        return {**self.counts(), "moments": [self.moment_json(moment) for moment in reversed(self._moments.values())]}
+        """All that a page needs that was just opened; the moment that opened last comes first."""
+        newest_first = sorted(self._moments.values(), key=lambda moment: (moment.opened_ms, moment.moment_id), reverse=True)
+        return {**self.counts(), "moments": [self.moment_json(moment) for moment in newest_first]}
 
     def _events(self, start_ms: int | None, term: str) -> int:
         if start_ms is None:

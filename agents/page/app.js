@@ -65,8 +65,12 @@ function feeling(moment) {
   return `${word}, ${moment.sentiment_shift > 0 ? "up" : "down"} ${precise.format(Math.abs(moment.sentiment_shift))}`;
 }
 
+function sum(counts) {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
 function shares(counts) {
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const total = sum(counts);
   const largest = Object.entries(counts).sort((a, b) => b[1] - a[1]).slice(0, 3);
   return largest.map(([name, count]) => `${name || "unknown"} ${number.format((100 * count) / total)} %`).join(", ");
 }
@@ -94,7 +98,7 @@ function severityBadge(moment) {
 
 function facts(moment) {
   const list = el("dl", "facts");
-  const places = Object.keys(moment.communities).length ? moment.communities : moment.platforms;
+  const places = 2 * sum(moment.communities) > sum(moment.platforms) ? moment.communities : moment.platforms;
   list.append(
     fact("seen", `${number.format(moment.observed)} in ${number.format(moment.scale_ms / 1000)} s`),
     fact("expected", precise.format(moment.expected)),

@@ -57,6 +57,13 @@ def test_an_id_comes_again_as_a_copy_within_the_horizon_of_its_latest_sight_only
     assert cells(found, "all:posts") == {0: 1, 2_500_000: 1}
 
 
+def test_what_the_platform_sent_beside_the_text_is_counted_too() -> None:
+    beside = {"tags": ["One", "Two"], "mentions": ["kestrelphones"], "links": ["https://news.example/a"]}
+    found = recount([raw("a", START_MS), raw("b", START_MS, **beside)], BRANDS, HORIZON_MS)
+    for term in ("hashtag:one", "hashtag:two", "mention:kestrelphones", "domain:news.example"):
+        assert cells(found, term) == {0: 1}, term
+
+
 def test_with_deletes_subtracted_a_brand_loses_the_post_and_nothing_else_does() -> None:
     records = [raw("a", START_MS), raw("b", START_MS), raw("a#delete", START_MS + 5, kind="delete", post_id="a")]
     found = recount(records, BRANDS, HORIZON_MS, subtract_deletes=True)

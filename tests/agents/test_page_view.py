@@ -44,7 +44,14 @@ def test_closed_moments_go_first_when_there_are_too_many() -> None:
     assert len(kept) == MAX_MOMENTS
     assert "m0" in kept
     assert "m1" not in kept
-    assert kept[0] == f"m{MAX_MOMENTS}"
+
+
+def test_the_moment_that_opened_last_comes_first_however_often_others_are_updated() -> None:
+    view = PageView()
+    view.apply_moment(moment(1, opened_ms=START_MS))
+    view.apply_moment(moment(2, opened_ms=START_MS + 1))
+    view.apply_moment(moment(1, opened_ms=START_MS, sequence=1, status="updated"))
+    assert [shown["moment_id"] for shown in view.snapshot()["moments"]] == ["m2", "m1"]
 
 
 def test_old_windows_are_forgotten_and_holes_are_zeros() -> None:
