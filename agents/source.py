@@ -118,6 +118,8 @@ class RecordSource(Service):
             records = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
             if self.ready and epoch == self.epoch:
                 await self.channel.put(Batch(epoch, records, self._read_places(records)))
+            else:
+                self._put_back(records)
 
     async def process(self, batch: Batch) -> None:
         """Hands a batch to the handler unless the partitions have moved on since it was read."""
@@ -182,6 +184,12 @@ class RecordSource(Service):
         except (TimeoutError, KafkaError) as error:
             _log.warning("%s: stopped with work under way, it will be done again: %r", self.label, error)
         await self.consumer.stop()
+
+    def _put_back(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+        """A read that began before an assignment and ended after its seek took records of the new one: they are read again."""
+        for partition in records:
+            if partition in self._places and partition in self.consumer.assignment():
+                self.consumer.seek(partition, self._places[partition].position)
 
     def _read_places(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[TopicPartition, Place]:
         for partition, batch in records.items():
