@@ -49,7 +49,7 @@ class SurgeParams:
 
     warm_score: float = 2.5  # at this score and warm_events a term gets a track: authors, samples, sentiment
     warm_events: int = 3
-    max_tracks: int = 4_096  # terms in detail, watched ones first come first served; about 10 KB each
+    max_tracks: int = 4_096  # terms nobody watches in detail, some KB each; watched ones always are
     max_terms: int = 200_000  # terms with exact counts, about 350 bytes each
     hashed_cells: int = 65_536  # pasts of evicted terms, 40 bytes each
 

@@ -1,8 +1,8 @@
 """Terms that rise faster than their own past says they should: each surge opens once, grows, and fades once.
 
 The surges of a call depend on the calls before it only: not on the order of rows, nor on how the state was stored in between.
-State is bounded by `max_terms`, `hashed_cells` and `max_tracks`; a call takes time for the terms it touches and the open surges,
-not for the time that passed since the last one. A tick of the log may open a surge in the middle of a window.
+State is bounded by `max_terms`, `hashed_cells`, `max_tracks` and the watchlist. A call takes time for the terms it touches and the
+open surges, not for the time that passed since the last one. A tick may open a surge in the middle of a window.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: S
     _advance(state, tick_ms, params)
     counted = _counted(rows)
     surging = _keys(key for key, track in state.tracks.items() if track.surge is not None)
-    keys = _count(state.table, counted, surging)
-    verdict = judge(state.table, state.table.slots_of(keys), params)
+    keys, slots = _count(state.table, counted, surging)
+    verdict = judge(state.table, slots, params)
     _track(state, rows, counted, _wanted(state, counted, keys, verdict, params))
 
     said: list[Surge] = []
@@ -139,39 +139,43 @@ def _keys(keys: Iterable[int]) -> Hashes:
 
 def _counted(rows: pl.DataFrame) -> _Counted:
     terms = rows["term"].to_list()
-    at = np.fromiter((i for i, term in enumerate(terms) if term.startswith(_KINDS)), np.int64)
+    chosen = [i for i, term in enumerate(terms) if term.startswith(_KINDS)]
     # 0 marks a free slot, so no term has it.
-    hashes = _keys(xxh3_64_intdigest(terms[i].encode()) or 1 for i in at)
-    watched = np.fromiter((terms[i].startswith(WATCHED_PREFIX) for i in at), bool)
+    hashes = np.array([xxh3_64_intdigest(terms[i].encode()) or 1 for i in chosen], np.uint64)
+    watched = np.array([terms[i].startswith(WATCHED_PREFIX) for i in chosen], bool)
+    at = np.array(chosen, np.int64)
     return _Counted(at, hashes, watched, rows["window_start_ms"].to_numpy()[at], rows["events"].to_numpy()[at])
 
 
-def _count(table: TermTable, counted: _Counted, surging: Hashes) -> Hashes:
-    """Add the events to their terms and to the total of all; the terms to judge: those with news and those with an open surge."""
+def _count(table: TermTable, counted: _Counted, surging: Hashes) -> tuple[Hashes, Ints]:
+    """Add the events to their terms and to the total of all; the terms with news and those with an open surge, and their slots."""
     hashes, inverse = np.unique(counted.hashes, return_inverse=True)
     slots = table.find(hashes)
-    keys = np.union1d(hashes[slots >= 0], surging)
-    table.settle(np.append(table.slots_of(keys), TOTAL))
+    silent = surging[~np.isin(surging, hashes)]
+    keys = np.concatenate([hashes[slots >= 0], silent])
+    judged = np.concatenate([slots[slots >= 0], table.slots_of(silent)])
+    table.settle(np.append(judged, TOTAL))
     row_slots = slots[inverse]
     known = row_slots >= 0
     table.add(row_slots[known], counted.windows[known], counted.events[known])
     table.add(np.full(len(row_slots), TOTAL), counted.windows, counted.events)
-    return keys
+    order = np.argsort(keys)
+    return keys[order], judged[order]
 
 
 def _wanted(state: SurgeState, counted: _Counted, keys: Hashes, verdict: Verdict, params: SurgeParams) -> dict[int, bool]:
-    """Terms whose rows are to be written down, and whether they have reason to be: those with a track, watched, or warm.
+    """Terms whose rows are to be written down, and whether they have reason to be: watched, warm, or with a track from before.
 
-    While there is room, that is: watched ones first, then the most surprising.
+    Of terms nobody watches, the most surprising while there is room.
     """
     best = verdict.score.max(axis=1, initial=0.0)
     watched = np.isin(keys, counted.hashes[counted.watched])
     reason = watched | ((best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events))
-    tracked = np.isin(keys, _keys(state.tracks))
-    wanted = np.flatnonzero(reason | tracked)
-    order = wanted[np.lexsort((keys[wanted], -best[wanted], ~watched[wanted], ~tracked[wanted]))]
-    room = int(tracked.sum()) + max(params.max_tracks - len(state.tracks), 0)
-    return {int(keys[i]): bool(reason[i]) for i in order[:room]}
+    certain = watched | np.isin(keys, _keys(state.tracks))
+    others = np.flatnonzero(reason & ~certain)
+    room = max(params.max_tracks - len(state.tracks), 0)
+    chosen = np.concatenate([np.flatnonzero(certain), others[np.lexsort((keys[others], -best[others]))][:room]])
+    return {int(keys[i]): bool(reason[i]) for i in chosen}
 
 
 def _track(state: SurgeState, rows: pl.DataFrame, counted: _Counted, wanted: Mapping[int, bool]) -> None:

@@ -90,8 +90,7 @@ class TermTable:
     def find(self, hashes: Hashes) -> Ints:
         """Slots of these distinct term hashes, in their order; new terms get one, or -1 if even eviction leaves no room."""
         get = self._where.get
-        keys = hashes.tolist()
-        slots = np.fromiter((get(key, -1) for key in keys), np.int64, len(keys))
+        slots = np.array([get(key, -1) for key in hashes.tolist()], np.int64)
         missing = np.flatnonzero(slots < 0)
         if len(missing):
             room = self.max_terms - len(self._where)
@@ -124,8 +123,7 @@ class TermTable:
                 self._learn(level, slots[due], seen[due])
             if len(behind):
                 name, at = f"ring{level}", slots[behind]
-                now = np.full(len(at), bin_of(self.now_ms, level))
-                kept = _bins_in_ring(now, size) <= bin_of(seen[behind], level)[:, None]
+                kept = _bins_in_ring(bin_of(self.now_ms, level)[None], size) <= bin_of(seen[behind], level)[:, None]
                 self.slots[name][at] *= kept
         self.slots["seen_ms"][slots] = self.now_ms
 
@@ -140,7 +138,7 @@ class TermTable:
         out = np.zeros((len(slots), len(SCALES_MS)), np.int64)
         for scale, (level, width) in enumerate(_ROLLING):
             now = bin_of(self.now_ms, level)
-            bins = _bins_in_ring(np.full(len(slots), now), _RINGS[level])
+            bins = _bins_in_ring(now[None], _RINGS[level])
             counts = np.where(bins * SCALES_MS[level] >= mask, self.slots[f"ring{level}"][slots], 0)
             if scale == 0:
                 out[:, 0] = np.where(bins > now - _OPEN_BINS, counts, 0).max(axis=1)

@@ -312,6 +312,16 @@ def test_state_stays_under_its_caps_and_an_evicted_term_is_not_deemed_new() -> N
     assert all(surge.expected > 3 * new.expected for surge in old)
 
 
+def test_a_watched_term_is_tracked_even_when_there_is_no_room_for_others() -> None:
+    params = SurgeParams(max_tracks=1)
+    state, tick_ms = seasoned(params=params)
+    crowd = [(t, [row(t, f"hashtag:h{k}", 5) for k in range(5)]) for t in range(tick_ms, tick_ms + 10_000, 1_000)]
+    assert {surge.term for surge in run(state, crowd, params) if surge.phase == "opened"} <= {f"hashtag:h{k}" for k in range(5)}
+    assert len(state.tracks) == 1
+    opened = [s for s in run(state, burst(tick_ms + 10_000, "brand:acme", 10, 1), params) if s.phase == "opened"]
+    assert [surge.term for surge in opened] == ["brand:acme"]
+
+
 def test_more_new_terms_in_one_tick_than_there_is_room_for_do_no_harm() -> None:
     params = SurgeParams(max_terms=50)
     state = SurgeState(params)
