@@ -32,6 +32,7 @@ from streams.ingest import Decoder, Ingested, IngestParams, IngestState, Record,
 
 PROVISIONAL_MS = 500
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
+LONGEST_SILENCE_S = 10.0  # an idle source says so again: detect trusts it for a minute of the others' clocks
 BAD_DEPLOY_RECORDS = 1_000  # so many records in a row, next to none of which decode: stop
 BAD_DEPLOY_SHARE = 0.99
 _SEEN_BLOCK = 200  # records of social.seen read at a time, backwards
@@ -115,7 +116,7 @@ class IngestHandler:
             return
         idle_ms = int(quiet_s * 1000) if quiet_s * 1000 >= IDLE_MS else 0
         if idle_ms:
-            owned.next_idle_s = quiet_s * 1.25 + 0.5  # time goes on for detect in ever longer steps
+            owned.next_idle_s = quiet_s + min(quiet_s * 0.25 + 0.5, LONGEST_SILENCE_S)
         owned.told_s, owned.told_end = now_s, end
         assert self.params is not None
         work = partial(provisional, owned.state, int(time.time() * 1000), idle_ms, self.watchlist.compiled, self.params)

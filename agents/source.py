@@ -126,6 +126,7 @@ class RecordSource(Service):
         async with self.lock:
             if batch.epoch == self.epoch and self.ready:
                 await self.handler.handle(batch)
+                self._measure_lag(batch)
             self.beat = time.monotonic()
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -198,9 +199,12 @@ class RecordSource(Service):
             end = self.consumer.highwater(partition)
             if end is not None and end >= place.position:
                 self._places[partition] = Place(place.position, end)
-        self.lag = sum(place.lag for place in self._places.values())
-        self.metrics.lag.labels(self.name).set(self.lag)
         return dict(self._places)
+
+    def _measure_lag(self, batch: Batch) -> None:
+        """Newest offset minus processed offset, over all partitions."""
+        self.lag = sum(max(self._places[tp].end - place.position, 0) for tp, place in batch.places.items())
+        self.metrics.lag.labels(self.name).set(self.lag)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

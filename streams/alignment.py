@@ -5,8 +5,10 @@ later one is a gap and stops the pipeline. Segments wait until every source that
 second of the log clock; then they are handed out by (second, source, start). The watermark never goes back.
 
 A source does not hold it when it is idle (it said so in a packet), or trails the fastest by more than `stall_ms`
-without being behind in its log, or when more than `max_pending` segments wait. When all are idle, time goes on at the
-pace that their packets report. All of this is decided from packets, so it is a function of the partials log.
+without being behind in its log; but what it said is good for `stall_ms` beyond the newest clock of that time only: in a
+replay others may leap ahead by months while its own records are on their way. Nor does it when more than `max_pending`
+segments wait. When all are idle, time goes on at the pace that their packets report. All of this is decided from
+packets, so it is a function of the partials log.
 State: one entry per source, at most `max_pending` segments.
 """
 
@@ -44,6 +46,7 @@ class Source(msgspec.Struct):
     idle_ms: int = 0
     idle_clock_ms: int = NO_CLOCK_MS
     behind: bool = False
+    newest_ms: int = NO_CLOCK_MS  # newest clock of all sources when this one last spoke
     applied_end: int = NO_CLOCK_MS  # end of the open segment [next, ...) as handed out while idle, or none
 
 
@@ -122,6 +125,7 @@ def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Ali
     """Takes the next packet of the partials log. Raises BrokenLog on a gap."""
     state.expected = max(state.expected, packet.sources)
     replayed = _final(state, packet) if packet.final else _provisional(state, packet)
+    state.sources[packet.source].newest_ms = _newest(state)
     state.watermark_ms = max(state.watermark_ms, _watermark(state, params))
     ready = sorted((piece for piece in state.pending if piece.step_ms < state.watermark_ms), key=lambda piece: piece.place)
     if ready:
@@ -212,21 +216,35 @@ def _load(kept: _PieceBytes) -> Piece:
 
 
 def _watermark(state: AlignmentState, params: AlignmentParams) -> int:
-    sources = state.sources.values()
     oldest = min((piece.step_ms for piece in state.pending), default=NO_CLOCK_MS)
     forced = oldest + STEP_MS if len(state.pending) > params.max_pending else NO_CLOCK_MS
     if len(state.sources) < state.expected:
         return forced
-    newest = max(source.clock_ms for source in sources)
-    holding = [
-        source.clock_ms
-        for source in sources
-        if not source.idle_ms and (source.behind or source.clock_ms >= newest - params.stall_ms)
-    ]
-    if holding:
-        return max(min(holding) // STEP_MS * STEP_MS, forced)
-    known = [source.idle_clock_ms + source.idle_ms for source in sources if source.idle_clock_ms != NO_CLOCK_MS]
-    return max(max(known, default=NO_CLOCK_MS) // STEP_MS * STEP_MS, forced)
+    sources = state.sources.values()
+    limit = min(_limit(source, params) for source in sources)
+    if not any(_holds(source, params) for source in sources):
+        limit = min(limit, _newest(state))
+    return max(limit // STEP_MS * STEP_MS, forced)
+
+
+def _holds(source: Source, params: AlignmentParams) -> bool:
+    return not source.idle_ms and (source.behind or source.clock_ms >= source.newest_ms - params.stall_ms)
+
+
+def _limit(source: Source, params: AlignmentParams) -> int:
+    """How far time may go as far as this source is concerned."""
+    return source.clock_ms if _holds(source, params) else source.newest_ms + params.stall_ms
+
+
+def _newest(state: AlignmentState) -> int:
+    """The newest clock of all sources, idle time included."""
+    clocks = [source.clock_ms for source in state.sources.values()]
+    idle = [source.idle_clock_ms + source.idle_ms for source in state.sources.values() if _has_idle_clock(source)]
+    return max([*clocks, *idle])
+
+
+def _has_idle_clock(source: Source) -> bool:
+    return source.idle_ms > 0 and source.idle_clock_ms != NO_CLOCK_MS
 
 
 def _all_idle(state: AlignmentState) -> bool:

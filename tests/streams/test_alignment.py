@@ -58,12 +58,20 @@ def test_a_gap_stops_the_pipeline_and_names_the_offsets() -> None:
 
 
 def test_an_idle_source_holds_nobody_back() -> None:
-    assert places(run(idle(1, 0, 2_500), final(0, 0, 0)))[1] == [(0, 0)]
+    assert places(run(final(0, 0, 0), idle(1, 0, 2_500), final(0, 10, 5)))[1:] == [[(0, 0)], [(0, 10)]]
+
+
+def test_what_an_idle_source_said_is_not_good_for_a_leap_of_the_others() -> None:
+    leap = final(0, 10, 5_000), final(0, 20, 5_001), final(1, 0, 4_000, behind=True), final(1, 10, 5_002)
+    out = run(final(0, 0, 0), idle(1, 0, 2_500), *leap)
+    assert places(out)[2:] == [[], [], [(1, 0)], [(0, 10), (0, 20)]]
+    assert places(run(final(0, 0, 0), final(0, 10, 5_000), idle(1, 0, 2_500)))[2] == [(0, 0), (0, 10)]
 
 
 def test_a_source_that_trails_holds_the_others_only_while_it_has_something_to_read() -> None:
-    assert places(run(final(1, 0, 0, behind=True), final(0, 0, 100)))[1] == [(1, 0)]
-    assert places(run(final(1, 0, 0), final(0, 0, 100)))[1] == [(1, 0), (0, 0)]
+    trailing = final(1, 0, 0), final(0, 0, 100), final(1, 10, 1)
+    assert places(run(*trailing))[1:] == [[(1, 0)], [(1, 10), (0, 0)]]
+    assert places(run(*trailing[:2], final(1, 10, 1, behind=True)))[2] == [(1, 10)]
 
 
 def test_too_many_waiting_segments_are_let_go() -> None:
@@ -76,11 +84,11 @@ def test_too_many_waiting_segments_are_let_go() -> None:
 def test_when_all_are_idle_time_goes_on_at_the_pace_they_report() -> None:
     clock = BASE + 1_000
     out = run(final(0, 0, 0), idle(0, 10, 3_000, clock), idle(1, 0, 3_000), idle(0, 10, 40_000, clock))
-    assert [one.watermark_ms for one in out][2:] == [BASE + 4_000, BASE + 41_000]
+    assert [one.watermark_ms for one in out][2:] == [BASE + 4_000, BASE + 14_000]  # source 1 spoke when it was 4 s
     assert out[-1].all_idle
 
 
 def test_the_watermark_never_goes_back() -> None:
-    out = run(idle(1, 0, 2_500), final(0, 0, 50), final(1, 0, 3), final(1, 10, 60), final(0, 10, 61))
+    out = run(final(0, 0, 50), idle(1, 0, 2_500), final(1, 0, 3), final(1, 10, 60), final(0, 10, 61))
     marks = [one.watermark_ms for one in out]
     assert marks == sorted(marks)
