@@ -42,7 +42,7 @@ from schemas.moments import Moment
 from schemas.windows import WINDOW_MS
 
 PARTITIONS = 2
-HISTORY_MS = 20 * 60_000  # detect wants ten minutes before it says anything; twice that for a past worth the name
+HISTORY_MS = 15 * 60_000  # detect wants ten minutes before it says anything
 LATENESS_MS = 10_000  # later than in production: windows close, and the end comes, while one looks
 SESSION_TIMEOUT_MS = 6_000  # the embedded broker lets a group wait for half of it
 CAUGHT_UP_RECORDS = 2_000  # a few seconds of live feed
