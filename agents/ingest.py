@@ -32,6 +32,7 @@ from streams.ingest import Decoder, Ingested, IngestParams, IngestState, Record,
 
 PROVISIONAL_MS = 500
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
+CAUGHT_UP_S = 1.0
 LONGEST_SILENCE_S = 10.0  # an idle source says so again: detect trusts it for a minute of the others' clocks
 BAD_DEPLOY_RECORDS = 1_000  # so many records in a row, next to none of which decode: stop
 BAD_DEPLOY_SHARE = 0.99
@@ -51,6 +52,11 @@ class _Owned:
     told_end: int = -1  # end of the open segment in it
     next_idle_s: float = IDLE_MS / 1000
     outcomes: list[int] = field(default_factory=lambda: [0, 0])  # records, dead: of the last BAD_DEPLOY_RECORDS or so
+    unread_s: float = field(default_factory=time.monotonic)  # monotonic time when records were last known to be unread
+
+    def is_behind(self) -> bool:
+        """Whether it had something to read within the last second: what a fetch says of the end is old at once."""
+        return time.monotonic() - self.unread_s < CAUGHT_UP_S
 
 
 class IngestHandler:
@@ -103,9 +109,10 @@ class IngestHandler:
         if done.commit_offset is None:
             return
         self._check_deploy(tp, owned, done)
-        behind = place.lag > 0
+        if place.lag:
+            owned.unread_s = time.monotonic()
         newest_ms = records[-1].timestamp
-        await self._send(tp, done, behind=behind, then=partial(self._finish, tp, done, newest_ms, len(fresh)))
+        await self._send(tp, done, behind=owned.is_behind(), then=partial(self._finish, tp, done, newest_ms, len(fresh)))
 
     async def _provisional(self, tp: TopicPartition, owned: _Owned) -> None:
         now_s = time.monotonic()
@@ -120,7 +127,7 @@ class IngestHandler:
         owned.told_s, owned.told_end = now_s, end
         assert self.params is not None
         work = partial(provisional, owned.state, int(time.time() * 1000), idle_ms, self.watchlist.compiled, self.params)
-        await self._send(tp, await asyncio.to_thread(work), behind=False)
+        await self._send(tp, await asyncio.to_thread(work), behind=owned.is_behind())
 
     async def _send(self, tp: TopicPartition, done: Ingested, *, behind: bool, then: Then | None = None) -> None:
         topics, send = self.settings.topics, self.outbox.send
