@@ -72,6 +72,7 @@ class DetectHandler:
                 done = await asyncio.to_thread(detect, owned.state, packet, record.offset, owned.params)
                 owned.offset = record.offset + 1
                 await self._send(tp, done)
+                self.source.beat = time.monotonic()  # a packet of a replay can take seconds, a batch of them minutes
         for tp, owned in self.owned.items():
             age_s = time.monotonic() - owned.saved_s
             self.metrics.checkpoint_age.labels("detect").set(age_s)

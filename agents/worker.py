@@ -31,6 +31,12 @@ from agents.web import Web
 from schemas.errors import BrokerUnavailable, ConfigurationError
 
 PROVISIONAL_PAGE_S = 0.5
+MAX_RECORDS = {
+    "ingest": 4_000,
+    "detect": 64,
+    "curate": 256,
+    "store": 4_000,
+}  # per batch; a packet can stand for thousands of events
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +130,7 @@ def _source(
         assert clickhouse is not None, "store needs ClickHouse"
         handler = StoreHandler(settings, clickhouse, metrics)
         names = handler.topics
-    return RecordSource(name, names, handler, settings, metrics)
+    return RecordSource(name, names, handler, settings, metrics, MAX_RECORDS[name])
 
 
 async def _clickhouse(settings: Settings) -> ClickHouse:
