@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -37,8 +36,8 @@ class PostsReader:
         """The posts that are still there, by reference; a post that retention took is simply missing."""
         wanted = sorted(set(refs), key=lambda ref: (ref.partition, ref.offset))
         unknown = [ref for ref in wanted if (ref.partition, ref.offset) not in self._cache]
-        for source, of_source in groupby(unknown, key=lambda ref: ref.partition):
-            await self._fetch(source, [ref.offset for ref in of_source])
+        if unknown:
+            await self._fetch(unknown)
         found = {ref: self._cache.get((ref.partition, ref.offset)) for ref in wanted}
         while len(self._cache) > CACHED_POSTS:
             self._cache.popitem(last=False)
@@ -49,27 +48,35 @@ class PostsReader:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def _fetch(self, source: int, offsets: Sequence[int]) -> None:
-        """Remembers what is at these ascending offsets, or that nothing is."""
-        tp = TopicPartition(*self.settings.source_partition(source))
-        consumer = await self._assigned(tp)
-        for other in consumer.assignment():
-            (consumer.resume if other == tp else consumer.pause)(other)
-        waiting, wanted, attempts = deque(offsets), set(offsets), 0
+    async def _fetch(self, refs: Sequence[SampleRef]) -> None:
+        """Remembers what is at these places, in order of offset, or that nothing is; all partitions in one go."""
+        sources = {TopicPartition(*self.settings.source_partition(ref.partition)): ref.partition for ref in refs}
+        waiting = {tp: deque(ref.offset for ref in refs if ref.partition == source) for tp, source in sources.items()}
+        wanted = {tp: set(offsets) for tp, offsets in waiting.items()}
+        consumer = await self._assigned(sources)
+        attempts = 0
         try:
             while waiting and attempts < ATTEMPTS:
-                consumer.seek(tp, waiting[0])
-                records = (await consumer.getmany(tp, timeout_ms=250, max_records=FETCH_RECORDS)).get(tp, [])
-                attempts = 0 if records else attempts + 1
-                for record in records:
-                    if record.offset in wanted:
-                        self._cache[source, record.offset] = self._decoded(tp.topic, record)
-                while records and waiting and waiting[0] <= records[-1].offset:
-                    self._cache.setdefault((source, waiting.popleft()), None)
+                for tp, offsets in waiting.items():
+                    consumer.seek(tp, offsets[0])
+                    consumer.resume(tp)
+                batches = await consumer.getmany(*waiting, timeout_ms=250, max_records=FETCH_RECORDS)
+                attempts = 0 if batches else attempts + 1
+                for tp, records in batches.items():
+                    self._take(tp.topic, sources[tp], [one for one in records if one.offset in wanted[tp]])
+                    while waiting[tp] and waiting[tp][0] <= records[-1].offset:
+                        self._cache.setdefault((sources[tp], waiting[tp].popleft()), None)
+                    if not waiting[tp]:
+                        del waiting[tp]
+                        consumer.pause(tp)  # nothing is fetched that nobody asks for
         except KafkaError as error:
-            _log.warning("%d posts of %s/%d cannot be read back: %s", len(waiting), tp.topic, tp.partition, error)
+            _log.warning("posts of %s cannot be read back: %s", ", ".join(f"{tp.topic}/{tp.partition}" for tp in waiting), error)
         finally:
-            consumer.pause(tp)  # nothing is fetched that nobody asks for
+            consumer.pause(*waiting)
+
+    def _take(self, topic: str, source: int, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            self._cache[source, record.offset] = self._decoded(topic, record)
 
     def _decoded(self, topic: str, record: ConsumerRecord) -> Event | None:
         platform = next(raw.platform for raw in self.settings.raw_topics if raw.topic == topic)
@@ -79,7 +86,7 @@ class PostsReader:
             return None
         return event if isinstance(event, Event) else None
 
-    async def _assigned(self, tp: TopicPartition) -> AIOKafkaConsumer:
+    async def _assigned(self, partitions: Iterable[TopicPartition]) -> AIOKafkaConsumer:
         if self._consumer is None:
             self._consumer = AIOKafkaConsumer(
                 **self.settings.kafka_options(),
@@ -89,6 +96,8 @@ class PostsReader:
                 fetch_max_wait_ms=10,  # the next question waits for the answer to this one
             )
             await self._consumer.start()
-        if tp not in self._consumer.assignment():
-            self._consumer.assign([*self._consumer.assignment(), tp])
+        known = self._consumer.assignment()
+        if new := set(partitions) - known:
+            self._consumer.assign([*known, *new])
+            self._consumer.pause(*known, *new)
         return self._consumer
