@@ -91,12 +91,17 @@ class IngestHandler:
         await self.outbox.drain()
 
     async def handle(self, batch: Batch) -> None:
-        """Ingests new records; tells detect about open segments of partitions that are read to their end."""
+        """Tells detect about partitions that are read to their end, ingests new records.
+
+        A partition without news speaks first: behind the others' records its word would vouch for what it has not yet fetched.
+        """
+        for tp, owned in self.owned.items():
+            if batch.places[tp].lag == 0 and tp not in batch.records:
+                await self._provisional(tp, owned)
         for tp, records in batch.records.items():
             await self._ingest(tp, records, batch.places[tp])
-        for tp, owned in self.owned.items():
             if batch.places[tp].lag == 0:
-                await self._provisional(tp, owned)
+                await self._provisional(tp, self.owned[tp])
         self.metrics.remembered_ids.set(sum(len(owned.state.seen) for owned in self.owned.values()))
 
     async def _ingest(self, tp: TopicPartition, records: Sequence[ConsumerRecord], place: Place) -> None:
