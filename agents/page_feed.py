@@ -171,7 +171,7 @@ async def _seek_near_end(consumer: AIOKafkaConsumer, topic: str, look_back: int)
 
 
 async def _fetched_partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
+    await consumer._client.add_topic(topic)  # a client that subscribes to nothing is told of no topic it did not name
     numbers: set[int] | None = consumer.partitions_for_topic(topic)
     if not numbers:
         raise KafkaError(f"topic {topic} is not there yet")
