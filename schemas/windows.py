@@ -13,7 +13,7 @@ WINDOW_MS = 10_000
 WINDOW_ROWS: dict[str, pl.DataType] = {
     "window_start_ms": pl.Int64(),
     "term": pl.String(),
-    "part": pl.String(),  # "<detect partition>" for the window itself; "<detect partition>/<source>:<segment start>" for events
+    "part": pl.String(),  # "<detect partition>" for the window itself; "<detect partition>/<source>:<start>-<end>" for events
     # that came after the window was forgotten: a row beside it, to be added. (term, window_start_ms, part) is the row's key
     "version": pl.Int64(),  # offset in social.partials behind which the row was made; of two rows with one key the higher is true
     **frames.COUNTS,

@@ -2,10 +2,10 @@
 
 A segment ends before the first record whose log clock reaches a later second than the segment's first record, or after
 `segment_records` records or `segment_bytes` bytes. The log clock is the running maximum of record timestamps, except
-that a jump ahead by more than `max_jump_ms` moves it only when `confirm_records` records in a row agree (year 2099
-on one record moves nothing); until then those records are held back, undecided, at the end of the open segment. The
-same rule gives the very first clock. Whoever starts at a segment's start with the clock before it cuts the same
-segments: that is all the state there is.
+that a jump ahead by more than `max_jump_ms` moves it only when `confirm_records` records lie ahead and none has come
+back to the old clock (year 2099 on one record moves nothing, a quiet week does); until then those records are held
+back, undecided, at the end of the open segment. The same rule gives the very first clock. Whoever starts at a segment's
+start with the clock before it cuts the same segments: that is all the state there is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 STEP_MS = 1_000
+_FIRST_SPREAD_MS = 30 * 86_400_000  # among the first records; a sparse archive may start with a post a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +93,27 @@ class Cutter:
         return self._end if self.times else self.start
 
     def _one(self, stamp: Stamp, cuts: list[Cut]) -> None:
-        clock = self.clock_ms
-        if clock is None or stamp.log_ms > clock + self.params.max_jump_ms:
+        clock, jump = self.clock_ms, self.params.max_jump_ms
+        if clock is None or stamp.log_ms > clock + jump:
             self._hold(stamp, cuts)
-            return
-        if self.held:
+        elif self.held and stamp.log_ms < clock - jump:
+            self.held.append(stamp)  # as wrong as can be: no witness for or against the jump
+        else:
             self._deny(cuts)
-        self._take(stamp, cuts)
+            self._take(stamp, cuts)
 
     def _hold(self, stamp: Stamp, cuts: list[Cut]) -> None:
-        jump = self.params.max_jump_ms
-        if self.clock_ms is not None and self.held and abs(stamp.log_ms - self.held[0].log_ms) > jump:
-            self._deny(cuts)
         self.held.append(stamp)
-        if len(self.held) < self.params.confirm_records:
+        ahead = [one.log_ms for one in self.held if self.clock_ms is None or one.log_ms > self.clock_ms]
+        if len(ahead) < self.params.confirm_records:
             return
         held, self.held = self.held, []
-        middle = sorted(one.log_ms for one in held)[(len(held) - 1) // 2]
-        agreed = min(one.log_ms for one in held if abs(one.log_ms - middle) <= jump)
+        if self.clock_ms is None:  # nothing to be ahead of: records long before the others are no clock either
+            middle = sorted(ahead)[(len(ahead) - 1) // 2]
+            ahead = [time for time in ahead if time >= middle - _FIRST_SPREAD_MS]
         if self.times:
-            self._cut(agreed, cuts)
-        self.clock_ms = agreed
+            self._cut(min(ahead), cuts)
+        self.clock_ms = min(ahead)
         for one in held:
             self._one(one, cuts)
 

@@ -153,7 +153,10 @@ def _stamped(state: WindowState, pieces: Sequence[Piece], floor_ms: int) -> tupl
     """All rows with their second and part; what was already counted of an open segment is taken off again."""
     terms, facets = [frames.empty(_STAMPED_TERMS)], [frames.empty(_STAMPED_FACETS)]
     for piece in pieces:
-        stamp = (pl.lit(max(piece.step_ms, floor_ms)).alias("step_ms"), pl.lit(f"{piece.source}:{piece.start}").alias("part"))
+        stamp = (
+            pl.lit(max(piece.step_ms, floor_ms)).alias("step_ms"),
+            pl.lit(f"{piece.source}:{piece.start}-{piece.end}").alias("part"),
+        )
         before = state.applied.pop(piece.source, None)
         if not piece.final:
             state.applied[piece.source] = piece
@@ -253,7 +256,10 @@ def _retained(state: WindowState, start: int) -> Retained:
 
 
 def _add_beside(late: pl.DataFrame, facets: pl.DataFrame, out: _Out) -> None:
-    """Rows of their own for windows that are forgotten, named by the segment that brought them."""
+    """Rows of their own for windows that are forgotten, named by what brought them.
+
+    A segment's final rows come as the difference to its provisional ones, so both stand: the name holds the end too.
+    """
     if not out.params.owns_everywhere:
         late, facets = (table.filter(pl.col("term") != EVERYWHERE) for table in (late, facets))
     if late.is_empty():

@@ -81,6 +81,19 @@ def test_a_jump_that_is_confirmed_ends_the_segment_and_moves_the_clock() -> None
     assert [(cut.start, cut.end, cut.clock_ms) for cut in cuts] == [(0, 3, later), (3, 6, later + 1_000)]
 
 
+def test_a_sparse_partition_keeps_its_times() -> None:
+    times = [BASE + 90_000 * i for i in range(12)]
+    cutter = Cutter(0, None, SMALL)
+    cuts = cutter.push(stamps(times))
+    assert [time for cut in cuts for time in cut.times_ms] + cutter.open_times(now_ms=times[-1]) == times
+
+
+def test_a_timestamp_of_1970_is_no_witness_against_a_jump() -> None:
+    later = BASE + 30 * 86_400_000
+    cuts = cut_all(stamps([BASE, BASE, BASE, later, 0, later + 10, later + 20, later + 1_000]))
+    assert [cut.times_ms for cut in cuts] == [(BASE, BASE, BASE), (later, later, later + 10, later + 20)]
+
+
 def test_the_first_record_alone_does_not_set_the_clock() -> None:
     cuts = cut_all(stamps([4_070_908_800_000, BASE, BASE + 1, BASE + 2, BASE + 1_001]))
     assert [cut.times_ms for cut in cuts] == [(BASE, BASE, BASE + 1, BASE + 2)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -67,7 +69,17 @@ def test_an_event_for_a_forgotten_window_becomes_a_row_beside_it() -> None:
     step(state, [piece(0, {(0, "brand:a"): 2})], 20)
     step(state, [], 500)
     out = step(state, [piece(500, {(0, "brand:a"): 1}, start=70)], 501)
-    assert told(out) == {(0, "brand:a", "0/0:70"): 1}
+    assert told(out) == {(0, "brand:a", "0/0:70-80"): 1}
+
+
+def test_an_open_segment_beside_a_forgotten_window_is_added_to_not_replaced() -> None:
+    state = WindowState()
+    step(state, [piece(0, {(0, "brand:a"): 2})], 20)
+    step(state, [], 500)
+    open_part = piece(500, {(0, "brand:a"): 3}, start=70, final=False)
+    whole = replace(piece(500, {(0, "brand:a"): 5}, start=70), end=90)
+    beside = told(step(state, [open_part], 501)) | told(step(state, [whole], 502))
+    assert beside == {(0, "brand:a", "0/0:70-80"): 3, (0, "brand:a", "0/0:70-90"): 2}
 
 
 def test_late_events_are_not_shown_to_the_detector() -> None:
