@@ -7,9 +7,12 @@ from before the crash is recognised by (moment id, sequence) and not sent again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
@@ -95,13 +98,12 @@ class CurateHandler:
             return
         topic = self.settings.topics.moments
         sent = await self.outbox.send(topic, encode_moment(moment), key=moment.moment_id.encode(), partition=0)
-        await self.outbox.post([sent])
+        await self.outbox.post([sent], partial(self._remember_end, sent))
         self.metrics.moments.labels(moment.status).inc()
         _log.info("moment %s/%d %s, severity %d: %s", moment.moment_id, moment.sequence, moment.status, moment.severity, moment.why)
 
     async def _checkpoint(self) -> None:
         await self.outbox.drain()  # 1
-        self.told_until = await self._moments_end()
         curated = {f"curate/{name}": data for name, data in self.state.snapshot().items()}
         sections = {"rounds": self.rounds.snapshot(), "moments": msgspec.msgpack.encode(self.told_until), **curated}
         await self.checkpoints.save(self.offset, sections)  # 2
@@ -110,9 +112,8 @@ class CurateHandler:
         self.saved_offset, self.saved_s = self.offset, time.monotonic()
         self.metrics.checkpoint_bytes.labels("curate").set(sum(map(len, sections.values())))
 
-    async def _moments_end(self) -> int:
-        async with partition_reader(self.settings, self._moments) as reader:
-            return reader.end
+    async def _remember_end(self, sent: asyncio.Future[Any]) -> None:
+        self.told_until = max(self.told_until, sent.result().offset + 1)
 
     async def _told_since(self, offset: int) -> tuple[set[tuple[str, int]], int]:
         """(moment id, sequence) of the moments at and behind an offset."""

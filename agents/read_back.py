@@ -12,6 +12,7 @@ from agents.settings import Settings
 from agents.tail import FETCH_WAIT_MS, newest_offsets
 
 FETCH_BYTES = 8 * 1024 * 1024
+TIMEOUT_S = 60.0  # a broker that is busy or elects a leader is no reason to fall over
 
 
 class PartitionReader:
@@ -44,7 +45,7 @@ async def partition_reader(settings: Settings, partition: TopicPartition) -> Asy
     )
     await consumer.start()
     try:
-        end = (await newest_offsets(consumer, [partition]))[partition]
+        end = (await newest_offsets(consumer, [partition], TIMEOUT_S))[partition]
         first = (await consumer.beginning_offsets([partition]))[partition]
         yield PartitionReader(consumer, partition, first, end)
     finally:

@@ -70,18 +70,20 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
             raise
 
 
-async def newest_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+async def newest_offsets(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], timeout_s: float = PROBE_S
+) -> dict[TopicPartition, int]:
     """The offset behind the newest record of each partition; the consumer is then assigned to them, at no place in particular.
 
     A fetch is asked, not `end_offsets`: for that the embedded broker answers with the start of its last batch, plus one.
     """
     consumer.assign(partitions)
     await consumer.seek_to_end(*partitions)
-    deadline = time.monotonic() + PROBE_S
+    deadline = time.monotonic() + timeout_s
     while any(consumer.highwater(p) is None for p in partitions):
         await consumer.getmany(timeout_ms=FETCH_WAIT_MS)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no answer within {PROBE_S:.0f} s")
+            raise TimeoutError(f"no answer within {timeout_s:.0f} s")
     return {p: consumer.highwater(p) for p in partitions}
 
 

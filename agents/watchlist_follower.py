@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from agents.metrics import Metrics
+from agents.read_back import TIMEOUT_S
 from agents.settings import Settings
 from agents.tail import newest_offsets
 from schemas.errors import ConfigurationError
@@ -39,7 +40,7 @@ class WatchlistFollower(Service):
         self.partition = TopicPartition(self.settings.topics.watchlist, 0)
         self.consumer = AIOKafkaConsumer(**self.settings.kafka_options(), enable_auto_commit=False)
         await self.consumer.start()
-        self.end = (await newest_offsets(self.consumer, [self.partition]))[self.partition]
+        self.end = (await newest_offsets(self.consumer, [self.partition], TIMEOUT_S))[self.partition]
         await self.consumer.seek_to_beginning(self.partition)
 
     @Service.task
