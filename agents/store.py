@@ -22,7 +22,7 @@ from agents.metrics import Metrics
 from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from schemas.dead_letters import DeadLetter
-from schemas.errors import BrokenLog, SinkUnavailable
+from schemas.errors import BrokenLog, ConfigurationError, SinkUnavailable
 from schemas.mentions import decode_mention
 from schemas.moments import decode_moment
 from schemas.rows import Columns, dead_letter_columns, joined, mention_columns, moment_columns, window_tables
@@ -33,6 +33,14 @@ FLUSH_MS = 1_000
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
 _log = logging.getLogger(__name__)
+
+
+def require_schema(clickhouse: ClickHouse, dsn: str) -> None:
+    """The schema is there: an embedded database is brought up to date, a server must have been, else ConfigurationError."""
+    if dsn.startswith("chdb:"):
+        clickhouse.apply_migrations()
+    elif pending := clickhouse.pending():
+        raise ConfigurationError(f"ClickHouse misses {len(pending)} migrations; run: drumbeat schema apply")
 
 
 class StoreHandler:
@@ -48,6 +56,7 @@ class StoreHandler:
             topics.dead_letters: lambda records: [dead_letter_columns([_dead_letter(one) for one in records])],
         }
         self._since_s = 0.0
+        self._has_schema = False
         self._clear()
 
     @property
@@ -84,6 +93,9 @@ class StoreHandler:
         tables = [columns for columns in joined(self._pending) if columns.rows]
         while tables:
             try:
+                if not self._has_schema:  # it may have been away, or empty, when the worker started
+                    await asyncio.to_thread(require_schema, self.clickhouse, self.settings.clickhouse)
+                    self._has_schema = True
                 await asyncio.to_thread(self.clickhouse.insert, tables[0])  # 1 and 2
             except SinkUnavailable as error:
                 self.metrics.store_batches.labels("retried").inc()

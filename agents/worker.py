@@ -25,10 +25,10 @@ from agents.outbox import Outbox
 from agents.page_feed import PageFeed
 from agents.settings import Settings
 from agents.source import Handler, RecordSource
-from agents.store import StoreHandler
+from agents.store import StoreHandler, require_schema
 from agents.watchlist_follower import WatchlistFollower
 from agents.web import Web
-from schemas.errors import BrokerUnavailable, ConfigurationError
+from schemas.errors import BrokerUnavailable, SinkUnavailable
 
 PROVISIONAL_PAGE_S = 0.5
 MAX_RECORDS = {
@@ -134,12 +134,12 @@ def _source(
 
 
 async def _clickhouse(settings: Settings) -> ClickHouse:
-    """ClickHouse with its schema: an embedded one is brought up to date, a server must have been."""
+    """ClickHouse, with its schema if it answers; if not, store waits for it and the other agents do not."""
     clickhouse = ClickHouse.connect(settings.clickhouse)
-    if settings.clickhouse.startswith("chdb:"):
-        await asyncio.to_thread(clickhouse.apply_migrations)
-    elif pending := await asyncio.to_thread(clickhouse.pending):
-        raise ConfigurationError(f"ClickHouse misses {len(pending)} migrations; run: drumbeat schema apply")
+    try:
+        await asyncio.to_thread(require_schema, clickhouse, settings.clickhouse)
+    except SinkUnavailable as error:
+        _log.warning("store waits for ClickHouse, everything else goes on: %s", error)
     return clickhouse
 
 
