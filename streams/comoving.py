@@ -3,17 +3,23 @@
 Compared is with the lead term above all, so that two events which share a common word ("goal", "breaking") stay two. Sample
 references are a bottom-k by id hash, so equal sets of posts have equal samples; a term inside a much bigger one shows by its
 posts naming it.
+
+People rarely write two hashtags for one thing, so a second hashtag of an event names neither the first nor the same posts. It
+shows by what is said with it: the same words in like shares, and several of them rising, that is members of the moment. What the
+whole stream says anyway does not rise and is no evidence; what only one of two like events says ("Acme recall", "Globex recall")
+keeps them apart.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from streams.posts import Post
+from streams.posts import Post, voices
 
 _MAX_VOCABULARY = 200
 
@@ -47,14 +53,21 @@ class ComovingParams:
     context_share: float = 0.4  # of the posts of both that hold the same word: what both are about ...
     context_words: int = 3  # ... if there are so many; one or two may be what the whole stream is about
     context_posts: int = 4  # of both
+    likeness: float = 0.45  # cosine of the shares of words: of one event 0.5 to 0.9, of two 0.1, at one brand 0.35 ...
+    kin_words: int = 2  # ... if so many members of the moment at once ...
+    kin_share: float = 0.25  # ... are in so many of the term's posts, or `bridge_share` of them name the lead
 
     def __post_init__(self) -> None:
+        if not 0 < self.likeness <= 1 or not 0 < self.kin_share <= 1 or self.kin_words < 1:
+            raise ValueError("expected likeness and kin_share above 0 and at most 1, kin_words at least 1")
         if not 0 < self.bridge_share <= self.lead_share <= 1 or not 0 < self.member_share <= 1:
             raise ValueError("expected 0 < bridge_share <= lead_share <= 1 and 0 < member_share <= 1")
 
 
 def link(term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Footprint, params: ComovingParams) -> float:
     """How strongly the term belongs to the moment, 0: not at all. `posts` and `hashes` are the term's own samples."""
+    enough = min(len(posts), footprint.posts) >= params.context_posts
+    posts = voices(posts)
     lead = max(
         _naming(posts, footprint.lead, params),
         footprint.share(term) if footprint.vocabulary.get(term, 0) >= params.min_shared else 0.0,
@@ -63,10 +76,17 @@ def link(term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Foo
     if lead >= params.lead_share:
         return 1.0 + lead
     member = max((_naming(posts, other, params) for other in footprint.terms[1:]), default=0.0)
-    bridged = sum(post.holds(footprint.lead) for post in posts) >= max(params.bridge_share * len(posts), 1)
-    if member >= params.member_share and bridged:
+    bridges = sum(post.holds(footprint.lead) for post in posts)
+    if member >= params.member_share and bridges >= max(params.bridge_share * len(posts), 1):
         return member
-    return 0.1 if _same_context(term, posts, footprint, params) else 0.0
+    if not enough:
+        return 0.0
+    counts = Counter(name for post in posts for name in post.terms)
+    alike = _likeness(term, counts, footprint)
+    akin = bridges >= max(params.bridge_share * len(posts), params.min_shared) or _kin(term, posts, footprint, params)
+    if akin and alike >= params.likeness:
+        return 0.1 + 0.1 * alike
+    return 0.1 if _same_context(term, counts, len(posts), footprint, params) else 0.0
 
 
 def vocabulary(posts: Iterable[Post]) -> dict[str, int]:
@@ -84,17 +104,48 @@ def _naming(posts: Sequence[Post], term: str, params: ComovingParams) -> float:
     return named / len(posts) if named >= params.min_shared else 0.0
 
 
-def _same_context(term: str, posts: Sequence[Post], footprint: Footprint, params: ComovingParams) -> bool:
-    """Whether both are about the same things, though neither names the other: different words for one event."""
-    if min(len(posts), footprint.posts) < params.context_posts:
-        return False
-    counts = Counter(name for post in posts for name in post.terms)
-    shared = {
-        name.partition(":")[2]
+def _likeness(term: str, counts: Mapping[str, int], footprint: Footprint) -> float:
+    """Cosine of what is said with the term and with the lead, apart from the two themselves and what a single post says."""
+    named = {_value(term), _value(footprint.lead)}
+    one = _said(counts, named)
+    other = _said(footprint.vocabulary, named)
+    both = sum(count * other.get(name, 0) for name, count in one.items())
+    return both / math.sqrt(_square(one) * _square(other)) if both else 0.0
+
+
+def _said(counts: Mapping[str, int], but: set[str]) -> dict[str, int]:
+    """Words, hashtags, handles and links; a brand is its words again, a phrase too."""
+    return {
+        name: count
         for name, count in counts.items()
-        if count >= params.context_share * len(posts) and footprint.share(name) >= params.context_share
+        if count > 1 and not name.startswith("brand:") and " " not in name and _value(name) not in but
     }
-    return len(shared - {term.partition(":")[2], footprint.lead.partition(":")[2]}) >= params.context_words
+
+
+def _square(counts: Mapping[str, int]) -> int:
+    return sum(count * count for count in counts.values())
+
+
+def _kin(term: str, posts: Sequence[Post], footprint: Footprint, params: ComovingParams) -> bool:
+    """Whether a good part of the posts hold several members of the moment, be it always others."""
+    named = {_value(term), _value(footprint.lead)}
+    members = [name for name in footprint.terms[1:] if not name.startswith("brand:") and _value(name) not in named]
+    kin = sum(sum(post.holds(name) for name in members) >= params.kin_words for post in posts)
+    return kin >= max(params.kin_share * len(posts), params.min_shared)
+
+
+def _same_context(term: str, counts: Mapping[str, int], posts: int, footprint: Footprint, params: ComovingParams) -> bool:
+    """Whether both are about the same few things, though neither names the other: different words for one event."""
+    shared = {
+        _value(name)
+        for name, count in counts.items()
+        if not name.startswith("brand:") and count >= params.context_share * posts and footprint.share(name) >= params.context_share
+    }
+    return len(shared - {_value(term), _value(footprint.lead)}) >= params.context_words
+
+
+def _value(term: str) -> str:
+    return term.partition(":")[2]
 
 
 def _overlap(one: Sequence[int], other: Sequence[int], params: ComovingParams) -> float:

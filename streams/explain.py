@@ -13,13 +13,12 @@ import msgspec
 
 from schemas.moments import Sample, Word
 from streams.log_odds import log_odds, phrases_first
-from streams.posts import Post
+from streams.posts import Post, voices
 
 MAX_WORDS = 10
 MAX_SAMPLES = 5
 MAX_TEXT = 280  # characters of a sample post
 _MAX_FACETS = 8
-_CASCADE_VOICES = 3  # of a post reposted a hundred times every word would look typical
 _MIN_SCORE = 1.0  # z; below, chance
 _MIN_SHARE = 0.1  # of the posts: what fewer say, one of them said
 _SAME = 0.5  # shingles shared: a reader would call it the same post
@@ -53,15 +52,7 @@ def explain(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, flo
 
 def count_words(posts: Iterable[Post]) -> Counter[str]:
     """Posts that hold each word or phrase, those of one cascade three times at most."""
-    heard: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    for post in posts:
-        if post.cascade:
-            heard[post.cascade] += 1
-            if heard[post.cascade] > _CASCADE_VOICES:
-                continue
-        counts.update(post.words)
-    return counts
+    return Counter(word for post in voices(posts) for word in post.words)
 
 
 def representatives(posts: Sequence[Post], worth: Mapping[str, float]) -> list[Post]:

@@ -11,7 +11,7 @@ from streams.curate_state import Cooling, CurateParams, CurateState, OpenMoment
 from streams.desk import Desk
 from streams.explain import count_words, explain
 from streams.organic import Crowd, judge
-from streams.posts import Post
+from streams.posts import Post, voices
 from streams.statement import brands_of, state_moment
 from streams.talk import hear, talk_of
 
@@ -44,7 +44,7 @@ def look_at(state: CurateState, moment: OpenMoment, desk: Desk, params: CuratePa
     posts = [post for post in read if _is_about(post, moment)] or read
     if not posts:
         return
-    naming = [post for post in posts if post.holds(moment.lead)] or posts
+    naming = voices([post for post in posts if post.holds(moment.lead)] or posts)
     moment.footprint.vocabulary, moment.footprint.posts = vocabulary(naming), len(naming)
     lead = moment.members[moment.lead].surge
     crowd = Crowd(lead.events, lead.authors, lead.unknown_authors)

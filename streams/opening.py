@@ -18,7 +18,7 @@ from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member,
 from streams.desk import Desk
 from streams.explain import count_words
 from streams.following import is_muted, is_muted_brand, look_at, tell
-from streams.posts import Post
+from streams.posts import Post, voices
 from streams.statement import brands_of
 from streams.talk import hear
 
@@ -99,7 +99,7 @@ def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], 
 
 def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment:
     surge = waiting.surge
-    own = [post for post in posts if post.holds(surge.term)]
+    own = voices(post for post in posts if post.holds(surge.term))
     moment = OpenMoment(
         moment_id=xxh3_64_hexdigest(f"{surge.term} {state.tick_ms}".encode()),
         opened_ms=state.tick_ms,

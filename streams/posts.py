@@ -6,7 +6,8 @@ Terms are those that ingest counts (`streams.terms`), but all of a post. Bounded
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +28,7 @@ _ELSEWHERE = re.compile(r"https?://\S+|@[\w.-]+")  # links and handles
 _BY_HAND = re.compile(r"\s*rt @\w+[:\s]*")  # how older archives write a repost
 _TOKEN = re.compile(r"[#@]?[^\W_]+")
 _NO_LETTER = re.compile(r"[\W\d_]+")
+_CASCADE_VOICES = 3  # of a post reposted a hundred times every word would look typical
 _JOINS = (" ", "-")  # what may stand between the words of a phrase
 
 
@@ -55,6 +57,17 @@ def read_posts(events: Mapping[SampleRef, Event], watchlist: CompiledWatchlist) 
     texts = normalise(pl.Series([events[ref].text[:MAX_CHARS] for ref in refs], dtype=pl.String)).to_list()
     terms = _terms([_whole(events[ref]) for ref in refs], watchlist)
     return {ref: _digest(ref, events[ref], text, named) for ref, text, named in zip(refs, texts, terms, strict=True)}
+
+
+def voices(posts: Iterable[Post]) -> list[Post]:
+    """The posts, but of one cascade three at most: what many repeat is still one thing that was said."""
+    heard: Counter[str] = Counter()
+    kept = []
+    for post in posts:
+        heard[post.cascade] += 1
+        if not post.cascade or heard[post.cascade] <= _CASCADE_VOICES:
+            kept.append(post)
+    return kept
 
 
 def _terms(texts: list[str], watchlist: CompiledWatchlist) -> list[set[str]]:

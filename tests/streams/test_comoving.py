@@ -8,7 +8,7 @@ import pytest
 
 from schemas.events import Event
 from streams.comoving import ComovingParams, Footprint, link, vocabulary
-from tests.streams.crowds import digests, ref_of, talk
+from tests.streams.crowds import digests, post, ref_of, talk
 
 PARAMS = ComovingParams()
 FIRE = talk("#harbourfire smoke", 32)
@@ -65,6 +65,39 @@ def test_different_words_for_one_event_are_linked_by_what_both_are_about() -> No
 def test_what_a_whole_stream_is_about_links_nothing() -> None:
     moment = footprint(talk("#gopdebate tonight makeup", 20), "keyword:makeup")
     assert not linked("keyword:pimps", talk("#gopdebate tonight pimps", 20, 500), moment)
+
+
+METEOR = [
+    *talk("huge meteor over northgate #meteornorthgate", 8, 300),
+    *talk("meteor northgate car alarms #meteornorthgate", 8, 400),
+]
+
+
+@pytest.mark.parametrize(
+    ("expected", "about"),
+    [
+        (True, "huge meteor, northgate #fireball"),
+        (False, "huge discount #fireball"),  # a word that rises with the event, said of something else
+        (False, "huge meteor over easthaven observatory telescope picture #fireball"),  # a like event somewhere else
+    ],
+)
+def test_a_second_hashtag_of_an_event_is_linked_by_what_is_said_with_it(expected: bool, about: str) -> None:
+    moment = footprint(METEOR, "hashtag:meteornorthgate", "keyword:meteor", "keyword:northgate")
+    assert linked("hashtag:fireball", talk(about, 16, 500), moment) == expected
+
+
+def test_a_second_hashtag_is_not_linked_by_words_that_do_not_rise() -> None:
+    assert not linked("hashtag:fireball", talk("meteor northgate #fireball", 16, 500), footprint(METEOR, "hashtag:meteornorthgate"))
+
+
+def test_a_few_posts_that_name_the_lead_link_what_is_said_alike() -> None:
+    posts = [*talk("meteor northgate #fireball", 13, 500), *talk("#meteornorthgate meteor northgate #fireball", 3, 600)]
+    assert linked("hashtag:fireball", posts, footprint(METEOR, "hashtag:meteornorthgate"))
+
+
+def test_one_post_reposted_by_many_does_not_hide_that_the_others_name_the_lead() -> None:
+    reposts = [post(510 + i, "smoke over the bridge", f"person-{i}", kind="repost", target_id="500") for i in range(12)]
+    assert linked("keyword:bridge", [*reposts, *talk("bridge #harbourfire", 4, 600)], footprint(FIRE, "hashtag:harbourfire"))
 
 
 def test_one_post_that_names_two_events_links_nothing() -> None:
