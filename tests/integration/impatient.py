@@ -12,7 +12,7 @@ import agents.detect
 import agents.worker
 from agents.__main__ import main
 
-CHECKPOINT_MS = 500
+CHECKPOINT_MS = 1_000
 BATCH_RECORDS = 100
 
 agents.curate.CHECKPOINT_MS = agents.detect.CHECKPOINT_MS = CHECKPOINT_MS

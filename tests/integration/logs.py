@@ -26,8 +26,8 @@ async def prepare(settings: Settings, brands: Sequence[Brand], partitions: int) 
     await write_watchlist(settings, {brand.id: brand for brand in brands})
 
 
-async def send(settings: Settings, messages: Iterable[Message], topic: str = "") -> None:
-    """All messages are on the raw topic, acknowledged, in order of each partition."""
+async def send(settings: Settings, messages: Iterable[Message], topic: str = "") -> list[int]:
+    """All messages are on the topic (raw), acknowledged, in order of each partition; their offsets."""
     producer = AIOKafkaProducer(**settings.kafka_options(), acks="all", linger_ms=20, max_request_size=_LARGEST)
     await producer.start()
     try:
@@ -37,8 +37,7 @@ async def send(settings: Settings, messages: Iterable[Message], topic: str = "")
             )
             for m in messages
         ]
-        for one in sent:
-            await one
+        return [(await one).offset for one in sent]
     finally:
         await producer.stop()
 

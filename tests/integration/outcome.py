@@ -11,7 +11,7 @@ from agents.settings import Settings
 from schemas.moments import decode_moment
 from tests.integration.logs import read, unprocessed
 from tests.integration.stream import Cell
-from tests.integration.worker import Worker, until
+from tests.integration.worker import Worker, stores, until
 
 Origin = tuple[str, str, str]
 
@@ -33,13 +33,6 @@ async def drained(settings: Settings, worker: Worker, posts: int, end_ms: int) -
     """Every agent has finished everything that the log holds, and the windows of `posts` posts are stored."""
     topics = settings.topics
 
-    async def stored() -> int:
-        sums = await worker.query("SELECT toInt64(sum(events)) AS n FROM windows_10s WHERE term = 'all:posts'")
-        return int(sums["n"][0])
-
-    async def all_counted() -> bool:
-        return await stored() >= posts
-
     async def all_passed() -> bool:
         return min([await worker.metric("drumbeat_detect_watermark_seconds", partition=str(q)) for q in range(2)]) * 1_000 > end_ms
 
@@ -50,7 +43,7 @@ async def drained(settings: Settings, worker: Worker, posts: int, end_ms: int) -
 
     await until(all_passed, f"detect has seen everything up to {end_ms}", worker)
     await until(nothing_left, "detect, curate and store have committed everything", worker)
-    await until(all_counted, f"{posts} posts are stored", worker)
+    await until(stores(worker, "all:posts", posts), f"{posts} posts are stored", worker)
 
 
 async def outcome(settings: Settings) -> Outcome:

@@ -6,9 +6,11 @@ The words are few and plain, so that a recount needs `split` and `strip` and sha
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import orjson
@@ -88,10 +90,30 @@ def make_stream(seed: int) -> tuple[list[Message], Counter[str]]:
                     words = f"{text} {' '.join(rng.sample(_RARE_WORDS, 6))} {tag}"
                     messages += _said(rng, words, START_MS + second * 1_000 + rng.randrange(1_000), posts)
     for reason in sorted(set(BROKEN_REASONS) - set(broken)):  # the rare ones too
-        value = next(value for why, value in iter(lambda: broken_value(rng, "rare"), None) if why == reason)
         broken[reason] += 1
-        messages.append(Message(0, b"?", value, START_MS + 600_000))
+        messages.append(Message(0, b"?", broken_for(rng, reason), START_MS + 600_000))
     return sorted(messages, key=lambda one: one.timestamp_ms), broken
+
+
+def broken_for(rng: random.Random, reason: str) -> bytes:
+    """Bytes that must be refused for this reason."""
+    return next(value for why, value in (broken_value(rng, f"broken{n}") for n in count()) if why == reason)
+
+
+def live_post(number: str, text: str, **fields: object) -> bytes:
+    """A post of this moment; a field that is None is left out."""
+    event = {"id": number, "platform": "x", "lang": "en", "author": f"author-{number}", "created_ms": now_ms(), "text": text}
+    return orjson.dumps({key: value for key, value in (event | fields).items() if value is not None})
+
+
+def live(values: Iterable[bytes], partitions: int) -> list[Message]:
+    """Records of this moment."""
+    return [Message(number % partitions, b"?", value, now_ms()) for number, value in enumerate(values)]
+
+
+def now_ms() -> int:
+    """The wall clock, UTC epoch ms."""
+    return time.time_ns() // 1_000_000
 
 
 def recount(messages: Iterable[Message], lateness_ms: int) -> Recount:

@@ -28,16 +28,17 @@ _SETTINGS = ("kafka", "clickhouse", "prefix", "session_timeout_ms", "lateness_ms
 class Worker:
     """Inside `async with` it is ready, unless `ready` is False; afterwards it has ended. Its log is appended to `log`."""
 
-    def __init__(self, settings: Settings, log: Path, *, module: str = "agents", ready: bool = True, raw: str = "") -> None:
+    def __init__(self, settings: Settings, log: Path, *, module: str = "agents", ready: bool = True) -> None:
         self.settings, self.log, self.url = settings, log, ""
-        self._module, self._ready, self._raw = module, ready, raw
+        self._module, self._ready = module, ready
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         said = self.log.stat().st_size if self.log.exists() else 0
         variables = {f"DRUMBEAT_{name.upper()}": str(getattr(self.settings, name)) for name in _SETTINGS}
-        variables |= {"DRUMBEAT_LISTEN": "127.0.0.1:0"} | ({"DRUMBEAT_RAW": self._raw} if self._raw else {})
+        raw = ",".join(f"{one.topic}:{one.platform}" for one in self.settings.raw_topics)
+        variables |= {"DRUMBEAT_LISTEN": "127.0.0.1:0", "DRUMBEAT_RAW": raw}
         with self.log.open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
                 *with_parent([sys.executable, "-m", self._module, "worker"], variables),
@@ -127,6 +128,21 @@ class Worker:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+
+async def stored(worker: Worker, term: str) -> int:
+    """Events of a term in all stored windows."""
+    sums = await worker.query(f"SELECT toInt64(sum(events)) AS n FROM windows_10s WHERE term = '{term}'")
+    return int(sums["n"][0])
+
+
+def stores(worker: Worker, term: str, events: int) -> Callable[[], Awaitable[bool]]:
+    """The condition that so many events of a term are stored."""
+
+    async def enough() -> bool:
+        return await stored(worker, term) >= events
+
+    return enough
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str, worker: Worker, *, patience_s: float = PATIENCE_S) -> None:
