@@ -1,0 +1,85 @@
+"""A source hands on every record once, whatever a rebalance does to a read that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+from prometheus_client import CollectorRegistry
+
+from agents.metrics import Metrics
+from agents.settings import Settings
+from agents.source import Batch, RecordSource
+
+RAW = TopicPartition("social.raw", 0)
+
+
+class _Record(NamedTuple):
+    offset: int
+
+
+@dataclass
+class _Log:
+    """A consumer of one partition with ten records; a read waits until it may, and takes from where it stands by then."""
+
+    position: int = 0
+    may_read: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[_Record]]:
+        self.reading.set()
+        await self.may_read.wait()
+        start, self.position = self.position, min(self.position + 4, 10)
+        await asyncio.sleep(0)
+        return {RAW: [_Record(offset) for offset in range(start, self.position)]} if self.position > start else {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.position = offset
+
+    def assignment(self) -> set[TopicPartition]:
+        return {RAW}
+
+    def highwater(self, partition: TopicPartition) -> int:
+        return 10
+
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+
+class _FromTheStart:
+    """A handler that reads on from 0 and keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        return dict.fromkeys(partitions, 0)
+
+    async def revoked(self) -> None:
+        self.offsets.clear()
+
+    async def handle(self, batch: Batch) -> None:
+        for records in batch.records.values():
+            self.offsets += [record.offset for record in records]
+
+
+async def test_a_read_that_spans_an_assignment_loses_no_record_of_the_new_one() -> None:
+    handler, log = _FromTheStart(), _Log()
+    source = RecordSource("ingest", [RAW.topic], handler, Settings(), Metrics(CollectorRegistry()))
+    source.consumer, source.channel = log, asyncio.Queue(maxsize=1)
+    pump: asyncio.Future[None] = asyncio.ensure_future(RecordSource._pump.fun(source))
+    await log.reading.wait()  # under way, for nobody yet
+
+    await source.take([RAW])
+    log.may_read.set()
+    for _ in range(5):
+        await source.process(await asyncio.wait_for(source.channel.get(), 10))
+
+    assert handler.offsets == list(range(10))
+    pump.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await pump
