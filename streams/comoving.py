@@ -20,8 +20,10 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.posts import Post, voices
+from streams.talk import Talk
 
 _MAX_VOCABULARY = 200
+_SILENCE = Talk()
 
 
 class Footprint(msgspec.Struct):
@@ -55,7 +57,8 @@ class ComovingParams:
     context_posts: int = 4  # of both
     likeness: float = 0.45  # cosine of the shares of words: of one event 0.5 to 0.9, of two 0.1, at one brand 0.35 ...
     kin_words: int = 2  # ... if so many members of the moment at once ...
-    kin_share: float = 0.25  # ... are in so many of the term's posts, or `bridge_share` of them name the lead
+    kin_share: float = 0.25  # ... are in so many of the term's posts, or `bridge_share` of them name the lead ...
+    brand_share: float = 0.8  # ... or so many of the posts of both name the same brand
 
     def __post_init__(self) -> None:
         if not 0 < self.likeness <= 1 or not 0 < self.kin_share <= 1 or self.kin_words < 1:
@@ -64,7 +67,9 @@ class ComovingParams:
             raise ValueError("expected 0 < bridge_share <= lead_share <= 1 and 0 < member_share <= 1")
 
 
-def link(term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Footprint, params: ComovingParams) -> float:
+def link(
+    term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Footprint, params: ComovingParams, talk: Talk = _SILENCE
+) -> float:
     """How strongly the term belongs to the moment, 0: not at all. `posts` and `hashes` are the term's own samples."""
     enough = min(len(posts), footprint.posts) >= params.context_posts
     posts = voices(posts)
@@ -82,8 +87,9 @@ def link(term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Foo
     if not enough:
         return 0.0
     counts = Counter(name for post in posts for name in post.terms)
-    alike = _likeness(term, counts, footprint)
+    alike = _likeness(term, counts, len(posts), footprint, talk)
     akin = bridges >= max(params.bridge_share * len(posts), params.min_shared) or _kin(term, posts, footprint, params)
+    akin = akin or _same_brand(counts, len(posts), footprint, params)
     if akin and alike >= params.likeness:
         return 0.1 + 0.1 * alike
     return 0.1 if _same_context(term, counts, len(posts), footprint, params) else 0.0
@@ -104,26 +110,27 @@ def _naming(posts: Sequence[Post], term: str, params: ComovingParams) -> float:
     return named / len(posts) if named >= params.min_shared else 0.0
 
 
-def _likeness(term: str, counts: Mapping[str, int], footprint: Footprint) -> float:
-    """Cosine of what is said with the term and with the lead, apart from the two themselves and what a single post says."""
+def _likeness(term: str, counts: Mapping[str, int], posts: int, footprint: Footprint, talk: Talk) -> float:
+    """Cosine of what is said with the term and with the lead, apart from the two themselves and from what is usual."""
     named = {_value(term), _value(footprint.lead)}
-    one = _said(counts, named)
-    other = _said(footprint.vocabulary, named)
-    both = sum(count * other.get(name, 0) for name, count in one.items())
+    one = _said(counts, posts, named, talk)
+    other = _said(footprint.vocabulary, footprint.posts, named, talk)
+    both = math.fsum(share * other.get(name, 0) for name, share in one.items())
     return both / math.sqrt(_square(one) * _square(other)) if both else 0.0
 
 
-def _said(counts: Mapping[str, int], but: set[str]) -> dict[str, int]:
-    """Words, hashtags, handles and links; a brand is its words again, a phrase too."""
-    return {
-        name: count
-        for name, count in counts.items()
-        if count > 1 and not name.startswith("brand:") and " " not in name and _value(name) not in but
-    }
+def _said(counts: Mapping[str, int], posts: int, but: set[str], talk: Talk) -> dict[str, float]:
+    """Share of the posts, above the usual, that hold each word, hashtag, handle and link; brands and phrases are words again."""
+    said = {}
+    for name, count in counts.items():
+        if count > 1 and not name.startswith("brand:") and " " not in name and _value(name) not in but:
+            usual = talk.share(("#" if name.startswith("hashtag:") else "") + _value(name))
+            said[name] = max(count / posts - usual, 0.0)
+    return said
 
 
-def _square(counts: Mapping[str, int]) -> int:
-    return sum(count * count for count in counts.values())
+def _square(shares: Mapping[str, float]) -> float:
+    return math.fsum(share * share for share in shares.values())
 
 
 def _kin(term: str, posts: Sequence[Post], footprint: Footprint, params: ComovingParams) -> bool:
@@ -132,6 +139,11 @@ def _kin(term: str, posts: Sequence[Post], footprint: Footprint, params: Comovin
     members = [name for name in footprint.terms[1:] if not name.startswith("brand:") and _value(name) not in named]
     kin = sum(sum(post.holds(name) for name in members) >= params.kin_words for post in posts)
     return kin >= max(params.kin_share * len(posts), params.min_shared)
+
+
+def _same_brand(counts: Mapping[str, int], posts: int, footprint: Footprint, params: ComovingParams) -> bool:
+    named = (name for name, count in counts.items() if name.startswith("brand:") and count >= params.brand_share * posts)
+    return any(footprint.share(name) >= params.brand_share for name in named)
 
 
 def _same_context(term: str, counts: Mapping[str, int], posts: int, footprint: Footprint, params: ComovingParams) -> bool:

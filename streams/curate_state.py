@@ -110,6 +110,7 @@ class OpenMoment(msgspec.Struct):
     verdict: Verdict = msgspec.field(default_factory=Verdict)
     explanation: Explanation = msgspec.field(default_factory=Explanation)
     words: dict[str, int] = {}  # of its posts, to become usual talk; msgspec copies it
+    voices: int = 0  # posts that the words were counted in
 
     @property
     def lead(self) -> str:

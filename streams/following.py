@@ -51,7 +51,7 @@ def look_at(state: CurateState, moment: OpenMoment, desk: Desk, params: CuratePa
     moment.verdict = judge(posts, crowd, params.organic, blamed=not moment.verdict.organic)
     usual = state.usual
     moment.explanation = explain(posts, desk.own_words(moment.lead), talk_of(usual, moment.lead), usual.everything.words)
-    moment.words = dict(count_words(posts))
+    moment.words, moment.voices = dict(count_words(posts)), len(voices(posts))
 
 
 def tell(state: CurateState, moment: OpenMoment, status: Status, desk: Desk) -> Moment:
@@ -104,4 +104,4 @@ def _close(state: CurateState, moment: OpenMoment, desk: Desk, params: CuratePar
         del state.home[term]
     state.cooling = [*state.cooling, Cooling(moment.footprint, state.tick_ms + params.cooldown_ms)][-params.max_open :]
     heard_with = [moment.lead, *(term for term in moment.footprint.terms[1:] if term.startswith("brand:"))]
-    hear(state.usual, tuple(heard_with), moment.words, state.tick_ms)
+    hear(state.usual, tuple(heard_with), moment.words, moment.voices, state.tick_ms)

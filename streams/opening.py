@@ -63,7 +63,7 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
         hashes = [ref.id_hash for ref in waiting.surge.samples]
         heard = term.startswith("brand:") and not is_muted_brand(term, desk.watch)  # by no silent moment is it to be swallowed
         homes = [moment for moment in state.moments.values() if not (heard and moment.silent)]
-        home = _home(homes, term, posts, hashes, params)
+        home = _home(state, homes, term, posts, hashes, params)
         if home is not None:
             _join(state, home, waiting, params)
         elif len(state.moments) < params.max_open and not _cools(state, term, posts, hashes, params):
@@ -85,16 +85,24 @@ def _ready(state: CurateState, desk: Desk, params: CurateParams) -> list[Waiting
     return sorted(ready, key=lambda waiting: lead_order(waiting.surge, desk.watch))
 
 
-def _home(moments: list[OpenMoment], term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> OpenMoment | None:
+def _home(
+    state: CurateState, moments: list[OpenMoment], term: str, posts: list[Post], hashes: list[int], params: CurateParams
+) -> OpenMoment | None:
     """The open moment that the term belongs to, the oldest of equals."""
-    links = [(link(term, posts, hashes, m.footprint, params.comoving), -m.opened_ms, m.moment_id, m) for m in moments]
+    links = [
+        (link(term, posts, hashes, m.footprint, params.comoving, state.usual.everything), -m.opened_ms, m.moment_id, m)
+        for m in moments
+    ]
     strength, _, _, moment = max(links, key=lambda one: one[:3], default=(0.0, 0, "", None))
     return moment if strength > 0 else None
 
 
 def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> bool:
     footprints = (cooling.footprint for cooling in state.cooling)
-    return any(term in footprint.terms or link(term, posts, hashes, footprint, params.comoving) > 0 for footprint in footprints)
+    return any(
+        term in footprint.terms or link(term, posts, hashes, footprint, params.comoving, state.usual.everything) > 0
+        for footprint in footprints
+    )
 
 
 def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment:
@@ -129,7 +137,8 @@ def _join(state: CurateState, moment: OpenMoment, waiting: Waiting, params: Cura
 
 
 def _tell(state: CurateState, moment: OpenMoment, first: Waiting, desk: Desk, params: CurateParams) -> Iterator[Moment]:
-    hear(state.usual, (moment.lead,), count_words(desk.read(first.surge.background)), state.tick_ms)
+    before = voices(desk.read(first.surge.background))
+    hear(state.usual, (moment.lead,), count_words(before), len(before), state.tick_ms)
     look_at(state, moment, desk, params)
     moment.changed = False
     brands = [desk.watch[brand] for brand in brands_of(moment, desk.watch) if brand in desk.watch]

@@ -14,6 +14,7 @@ MAX_TERMS = 200
 TERM_WORDS = 300
 _HALF_LIFE_MS = 86_400_000  # yesterday counts half: talk follows the days, and a week old crisis is no longer usual
 _NEGLIGIBLE = 0.05
+_UNHEARD_POSTS = 50  # the first few posts that are heard are not yet what is usual
 
 
 class Talk(msgspec.Struct):
@@ -21,6 +22,11 @@ class Talk(msgspec.Struct):
 
     at_ms: int = 0
     words: dict[str, float] = {}  # msgspec copies it
+    posts: float = 0.0  # heard in all
+
+    def share(self, word: str) -> float:
+        """Share of the posts that hold the word, as far as one can say."""
+        return self.words.get(word, 0.0) / (self.posts + _UNHEARD_POSTS)
 
 
 class UsualTalk(msgspec.Struct):
@@ -30,15 +36,15 @@ class UsualTalk(msgspec.Struct):
     terms: dict[str, Talk] = {}
 
 
-def hear(usual: UsualTalk, terms: tuple[str, ...], words: Mapping[str, int], at_ms: int) -> None:
-    """Adds posts that were read: to all talk, and to the talk of these terms."""
+def hear(usual: UsualTalk, terms: tuple[str, ...], words: Mapping[str, int], posts: int, at_ms: int) -> None:
+    """Adds posts that were read, and how many hold each word: to all talk, and to the talk of these terms."""
     if not words:
         return
-    _add(usual.everything, words, at_ms, MAX_WORDS)
+    _add(usual.everything, words, posts, at_ms, MAX_WORDS)
     for term in terms:
         talk = usual.terms.pop(term, None) or Talk(at_ms)
         usual.terms[term] = talk
-        _add(talk, words, at_ms, TERM_WORDS)
+        _add(talk, words, posts, at_ms, TERM_WORDS)
     while len(usual.terms) > MAX_TERMS:
         del usual.terms[next(iter(usual.terms))]
 
@@ -49,7 +55,7 @@ def talk_of(usual: UsualTalk, term: str) -> Mapping[str, float]:
     return talk.words if talk else {}
 
 
-def _add(talk: Talk, words: Mapping[str, int], at_ms: int, limit: int) -> None:
+def _add(talk: Talk, words: Mapping[str, int], posts: int, at_ms: int, limit: int) -> None:
     left = 0.5 ** (max(at_ms - talk.at_ms, 0) / _HALF_LIFE_MS)
     faded = {word: count * left for word, count in talk.words.items() if count * left >= _NEGLIGIBLE}
     for word, count in words.items():
@@ -57,5 +63,5 @@ def _add(talk: Talk, words: Mapping[str, int], at_ms: int, limit: int) -> None:
     if len(faded) > limit:
         kept = sorted(faded, key=lambda word: (-faded[word], word))[:limit]
         faded = {word: faded[word] for word in kept}
-    talk.words = faded
+    talk.words, talk.posts = faded, talk.posts * left + posts
     talk.at_ms = max(at_ms, talk.at_ms)

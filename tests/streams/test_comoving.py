@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.events import Event
+from schemas.watchlist import Brand
 from streams.comoving import ComovingParams, Footprint, link, vocabulary
+from streams.talk import Talk
 from tests.streams.crowds import digests, post, ref_of, talk
 
 PARAMS = ComovingParams()
@@ -98,6 +100,17 @@ def test_a_few_posts_that_name_the_lead_link_what_is_said_alike() -> None:
 def test_one_post_reposted_by_many_does_not_hide_that_the_others_name_the_lead() -> None:
     reposts = [post(510 + i, "smoke over the bridge", f"person-{i}", kind="repost", target_id="500") for i in range(12)]
     assert linked("keyword:bridge", [*reposts, *talk("bridge #harbourfire", 4, 600)], footprint(FIRE, "hashtag:harbourfire"))
+
+
+def test_two_things_said_of_one_brand_at_once_are_one_moment_unless_they_share_nothing_else() -> None:
+    acme = [Brand(id="acme")]
+    read = digests(talk("acme flight cancelled #acmedown", 16), acme)
+    moment = Footprint(["hashtag:acmedown"], [], vocabulary(read), len(read))
+    for expected, about in ((True, "acme flight delayed"), (False, "acme gives every customer free phones today, claim yours")):
+        posts = digests(talk(about, 16, 500), acme)
+        assert (link("keyword:queue", posts, [], moment, PARAMS) > 0) == expected
+    usual = Talk(words={"acme": 1_000.0, "flight": 1_000.0}, posts=1_000.0)
+    assert not link("keyword:queue", digests(talk("acme flight delayed", 16, 500), acme), [], moment, PARAMS, usual)
 
 
 def test_one_post_that_names_two_events_links_nothing() -> None:
