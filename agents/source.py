@@ -117,7 +117,7 @@ class RecordSource(Service):
             epoch = self.epoch
             records = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
             if self.ready and epoch == self.epoch:
-                await self.channel.put(Batch(epoch, records, self._read_places(records)))
+                await self.channel.put(Batch(epoch, records, await self._read_places(records)))
             else:
                 self._put_back(records)
 
@@ -192,14 +192,17 @@ class RecordSource(Service):
             if partition in self._places and partition in self.consumer.assignment():
                 self.consumer.seek(partition, self._places[partition].position)
 
-    def _read_places(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[TopicPartition, Place]:
+    async def _read_places(self, records: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> dict[TopicPartition, Place]:
+        places = self._places  # an assignment makes new ones
         for partition, batch in records.items():
-            self._places[partition] = Place(batch[-1].offset + 1, batch[-1].offset + 2)
-        for partition, place in self._places.items():
-            end = self.consumer.highwater(partition)
-            if end is not None and end >= place.position:
-                self._places[partition] = Place(place.position, end)
-        return dict(self._places)
+            places[partition] = Place(batch[-1].offset + 1, batch[-1].offset + 2)
+        for partition, place in places.items():
+            end, position = self.consumer.highwater(partition), place.position
+            if position != end and partition in self.consumer.assignment():
+                position = await self.consumer.position(partition)  # the marker of a transaction is no record, but has an offset
+            if end is not None and end >= position:
+                places[partition] = Place(position, end)
+        return dict(places)
 
     def _measure_lag(self, batch: Batch) -> None:
         """Newest offset minus processed offset, over all partitions."""

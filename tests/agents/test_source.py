@@ -26,19 +26,22 @@ class _Record(NamedTuple):
 class _Log:
     """A consumer of one partition with ten records; a read waits until it may, and takes from where it stands by then."""
 
-    position: int = 0
+    at: int = 0
     may_read: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[_Record]]:
         self.reading.set()
         await self.may_read.wait()
-        start, self.position = self.position, min(self.position + 4, 10)
+        start, self.at = self.at, min(self.at + 4, 10)
         await asyncio.sleep(0)
-        return {RAW: [_Record(offset) for offset in range(start, self.position)]} if self.position > start else {}
+        return {RAW: [_Record(offset) for offset in range(start, self.at)]} if self.at > start else {}
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        self.position = offset
+        self.at = offset
 
     def assignment(self) -> set[TopicPartition]:
         return {RAW}
