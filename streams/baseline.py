@@ -80,17 +80,20 @@ def advance_exposure(exposure: float, bins: int, scale: int, observed: bool, par
     return exposure * left + (1.0 - left) / (1.0 - one)
 
 
-def predict(sums: Floats, pairs: Floats, exposure: float, prior: Floats | float, params: BaselineParams) -> tuple[Floats, Floats]:
+def decay_rates(params: BaselineParams) -> Floats:
+    """Per scale: how many times a weight halves in one bin. See `decay`."""
+    return np.asarray(np.array(SCALES_MS) / np.array(params.half_lives_ms), np.float64)
+
+
+def predict(
+    sums: Floats, pairs: Floats, exposure: Floats | float, prior: Floats | float, params: BaselineParams
+) -> tuple[Floats, Floats]:
     """Mean and dispersion (variance = mean + dispersion x mean^2) of the next bin, given the discounted sums of the bins before.
 
     `prior` is the dispersion to assume while few bins were seen.
     """
-    known = sums + params.prior_events
-    own = np.maximum(pairs * exposure / np.maximum(sums, 1e-9) ** 2 - 1.0, 0.0)
-    own = np.maximum(own * sums / (sums + params.dispersion_weight), params.dispersion)
-    spread = (exposure * own + params.prior_bins * prior) / (exposure + params.prior_bins)
-    # Neither is the mean known better than its own error: 1 / events of chance, spread / bins of change.
-    return known / (exposure + 1.0), spread + spread / (exposure + 1.0) + 1.0 / known
+    known, own = _known(sums, pairs, exposure, params)
+    return known / (exposure + 1.0), _spread(known, own, exposure, prior, params)
 
 
 def predict_scales(sums: Floats, pairs: Floats, exposure: Sequence[float], params: BaselineParams) -> tuple[Floats, Floats]:
@@ -98,13 +101,26 @@ def predict_scales(sums: Floats, pairs: Floats, exposure: Sequence[float], param
 
     Dispersion falls with the length of the scale if bins are independent and stays if they are not: the middle is assumed.
     """
-    means, spreads = np.empty_like(sums), np.empty_like(sums)
+    known, own = _known(sums, pairs, np.array(exposure), params)
+    spreads = np.empty_like(known)
     prior: Floats | float = params.prior_dispersion
     for scale, bins in enumerate(exposure):
         if scale:
             prior = spreads[:, scale - 1] * np.sqrt(SCALES_MS[scale - 1] / SCALES_MS[scale])
-        means[:, scale], spreads[:, scale] = predict(sums[:, scale], pairs[:, scale], bins, prior, params)
-    return means, spreads
+        spreads[:, scale] = _spread(known[:, scale], own[:, scale], bins, prior, params)
+    return known / (np.array(exposure) + 1.0), spreads
+
+
+def _known(sums: Floats, pairs: Floats, exposure: Floats | float, params: BaselineParams) -> tuple[Floats, Floats]:
+    """The sums with their prior, and the dispersion that they show."""
+    own = np.maximum(pairs * exposure / np.maximum(sums, 1e-9) ** 2 - 1.0, 0.0)
+    return sums + params.prior_events, np.maximum(own * sums / (sums + params.dispersion_weight), params.dispersion)
+
+
+def _spread(known: Floats, own: Floats, exposure: Floats | float, prior: Floats | float, params: BaselineParams) -> Floats:
+    spread = (exposure * own + params.prior_bins * prior) / (exposure + params.prior_bins)
+    # Neither is the mean known better than its own error: 1 / events of chance, spread / bins of change.
+    return spread + spread / (exposure + 1.0) + 1.0 / known
 
 
 def clip(counts: Floats, mean: Floats, dispersion: Floats, params: BaselineParams) -> Floats:

@@ -12,7 +12,7 @@ from schemas.candidates import MAX_SAMPLES, Phase, Surge
 from streams.baseline import SCALES_MS, Floats, Ints, surprise
 from streams.sketches import count_authors, merge_samples
 from streams.surge_params import SurgeParams
-from streams.term_table import TOTAL, TermTable
+from streams.term_table import Hashes, Rows, TermTable
 from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, split
 
 # A surge stays open while any scale up to this one (5 min) or the one that opened it says so: its pauses are not its end.
@@ -30,8 +30,10 @@ _USUAL_MIN_EVENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What each scale (columns) says about each term (rows)."""
+    """What each scale (columns) says about each term (rows) that it may have something to say about."""
 
+    places: Ints  # among the records that were judged
+    keys: Hashes
     slots: Ints
     observed: Ints
     expected: Floats
@@ -63,19 +65,31 @@ class TermVerdict:
         return int(np.argmax(np.where(scales, self.score, -1.0)))
 
 
-def judge(table: TermTable, slots: Ints, params: SurgeParams) -> Verdict:
-    """Scores of settled slots. A term that merely follows all others has no surge: what is expected of it grows with them."""
-    everything = np.append(slots, TOTAL)
-    counts, (means, spreads) = table.observed(everything), table.expected(everything)
-    observed, mean, spread = counts[:-1], means[:-1], spreads[:-1]
-    others = counts[-1] - observed + params.growth_events
+def judge(table: TermTable, slots: Ints, records: Rows, surging: Ints, params: SurgeParams) -> Verdict:
+    """Scores of the records, of which the last is the total of all, that may open a surge, get a track or have an open surge.
+
+    A term that merely follows all others has no surge: what is expected of it grows with them.
+    """
+    counts = table.observed(records)
+    volume = counts[-1]
+    enough = (counts >= np.minimum(params.support, params.support_watched)).any(axis=1)
+    enough |= counts[:, -1] >= params.warm_events
+    enough[surging], enough[-1] = True, False
+    places = np.flatnonzero(enough)
+    observed, chosen = counts[places], np.append(places, len(records) - 1)
+    if not len(places):
+        nothing = np.zeros(observed.shape)
+        return Verdict(places, records["hash"][places], slots[places], observed, nothing, nothing, volume)
+    means, spreads = table.expected(records[chosen])
+    mean, spread = means[:-1], spreads[:-1]
+    others = volume - observed + params.growth_events
     growth = others / (np.maximum(means[-1] - mean, 0.0) + params.growth_events)
     expected = mean * np.clip(growth, 1.0, params.growth_cap)
     known = np.array([exposure >= params.min_bins for exposure in table.exposure])
     rare = (observed > expected) & known
     score = np.zeros_like(expected)
     score[rare] = surprise(observed[rare].astype(np.float64), expected[rare], spread[rare])
-    return Verdict(slots, observed, expected, score, counts[-1])
+    return Verdict(places, records["hash"][places], slots[places], observed, expected, score, volume)
 
 
 def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:

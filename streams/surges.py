@@ -7,7 +7,7 @@ open surges, not for the time that passed since the last one. A tick may open a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -20,16 +20,22 @@ from schemas.candidates import Surge
 from streams.baseline import Ints
 from streams.surge_life import Verdict, follow, judge, open_surge
 from streams.surge_params import SurgeParams
-from streams.term_table import TOTAL, Hashes, TermTable
+from streams.term_table import TOTAL, Hashes, Rows, TermTable
 from streams.tracks import WATCHED_PREFIX, Track, compact, record
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
 _KINDS = ("brand:", "hashtag:", "mention:", "domain:", "keyword:")
 
+_BYTES = pl.col("term").cast(pl.Binary).alias("bytes")
+_WATCHED = pl.col("term").str.starts_with(WATCHED_PREFIX).alias("watched")
+_COUNTED = pl.any_horizontal(pl.col("term").str.starts_with(kind) for kind in _KINDS).alias("counted")
+
 _SWEEP_MS = 60_000
 _FORGET_WARM_MS = 600_000
 _FORGET_WATCHED_MS = 7 * 86_400_000
+
+_FEW = 200  # rows up to which a loop in Python is faster than the first column operation
 
 _SHARDS = 64  # of the tracks in a snapshot, so that those of quiet brands keep their bytes
 _FORMAT = 1
@@ -49,6 +55,7 @@ class SurgeState:
     def __init__(self, params: SurgeParams) -> None:
         self.table = TermTable(params.max_terms, params.hashed_cells, params.baseline)
         self.tracks: dict[int, Track] = {}  # by term hash
+        self.surging: set[int] = set()  # hashes of the terms whose surge is open
         self.ready_ms = 0  # log time from which surges may open
 
     def snapshot(self) -> dict[str, bytes]:
@@ -74,7 +81,10 @@ class SurgeState:
         for name, data in sections.items():
             if name.startswith("tracks/"):
                 state.tracks.update(msgspec.msgpack.decode(data, type=list[tuple[int, Track]]))
-        state.table.pinned = set(state.tracks)
+        for key, track in state.tracks.items():
+            state.table.pin(key, True)
+            if track.surge is not None:
+                state.surging.add(key)
         return state
 
 
@@ -89,6 +99,17 @@ class _Counted:
     events: Ints
 
 
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """The distinct terms with news or an open surge, and the total of all at the end."""
+
+    slots: Ints
+    records: Rows
+    rows: Ints  # of the counted rows, those whose term has a slot ...
+    places: Ints  # ... and where among the records
+    surging: Ints  # places of the terms with an open surge
+
+
 def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: SurgeParams) -> list[Surge]:
     """Surges that opened, grew materially or faded by this tick of the log clock, sorted by term.
 
@@ -96,17 +117,20 @@ def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: S
     """
     _advance(state, tick_ms, params)
     counted = _counted(rows)
-    surging = _keys(key for key, track in state.tracks.items() if track.surge is not None)
-    keys, slots = _count(state.table, counted, surging)
-    verdict = judge(state.table, slots, params)
-    _track(state, rows, counted, _wanted(state, counted, keys, verdict, params))
+    touched = _count(state, counted)
+    verdict = judge(state.table, touched.slots, touched.records, touched.surging, params)
+    _track(state, rows, counted, touched, verdict, params)
 
     said: list[Surge] = []
-    for i in np.flatnonzero(np.isin(keys, surging)).tolist():
-        said += follow(state.tracks[int(keys[i])], verdict.of(i), state.table, params)
-    if tick_ms >= state.ready_ms:
+    judged = verdict.keys.tolist()
+    for i, key in enumerate(judged):
+        if key in state.surging:
+            said += follow(state.tracks[key], verdict.of(i), state.table, params)
+    if tick_ms >= state.ready_ms and judged:
         for i in np.flatnonzero(verdict.candidates(params)).tolist():
-            said += open_surge(state.tracks.get(int(keys[i])), verdict.of(i), state.table, params)
+            said += open_surge(state.tracks.get(judged[i]), verdict.of(i), state.table, params)
+    if said:
+        state.surging = {key for key, track in state.tracks.items() if track.surge is not None}
     return sorted(said, key=lambda surge: surge.term)
 
 
@@ -130,64 +154,77 @@ def _sweep(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
         keep_ms = _FORGET_WATCHED_MS if track.watched else max(_FORGET_WARM_MS, params.cooldown_ms)
         if track.surge is None and tick_ms - max(track.warm_ms, track.faded_ms or 0) > keep_ms:
             del state.tracks[key]
-            state.table.pinned.discard(key)
-
-
-def _keys(keys: Iterable[int]) -> Hashes:
-    return np.fromiter(keys, np.uint64)
+            state.table.pin(key, False)
 
 
 def _counted(rows: pl.DataFrame) -> _Counted:
-    terms = rows["term"].to_list()
-    chosen = [i for i, term in enumerate(terms) if term.startswith(_KINDS)]
-    # 0 marks a free slot, so no term has it.
-    hashes = np.array([xxh3_64_intdigest(terms[i].encode()) or 1 for i in chosen], np.uint64)
-    watched = np.array([terms[i].startswith(WATCHED_PREFIX) for i in chosen], bool)
-    at = np.array(chosen, np.int64)
-    return _Counted(at, hashes, watched, rows["window_start_ms"].to_numpy()[at], rows["events"].to_numpy()[at])
+    terms = rows["term"]
+    if len(terms) < _FEW:
+        names = terms.to_list()
+        # 0 marks a free slot, so no term has it.
+        hashes = np.array([xxh3_64_intdigest(name.encode()) or 1 for name in names], np.uint64)
+        watched = np.array([name.startswith(WATCHED_PREFIX) for name in names], np.bool_)
+        at = np.array([i for i, name in enumerate(names) if name.startswith(_KINDS)], np.int64)
+    else:
+        columns = rows.select(_BYTES, _WATCHED, _COUNTED)
+        hashes = np.fromiter(map(xxh3_64_intdigest, columns["bytes"].to_list()), np.uint64, len(terms))
+        hashes[hashes == 0] = 1
+        watched, at = columns["watched"].to_numpy(), np.flatnonzero(columns["counted"].to_numpy())
+    windows, events = rows["window_start_ms"].to_numpy(), rows["events"].to_numpy()
+    if len(at) == len(terms):
+        return _Counted(at, hashes, watched, windows, events)
+    return _Counted(at, hashes[at], watched[at], windows[at], events[at])
 
 
-def _count(table: TermTable, counted: _Counted, surging: Hashes) -> tuple[Hashes, Ints]:
-    """Add the events to their terms and to the total of all; the terms with news and those with an open surge, and their slots."""
-    hashes, inverse = np.unique(counted.hashes, return_inverse=True)
-    slots = table.find(hashes)
-    silent = surging[~np.isin(surging, hashes)]
-    keys = np.concatenate([hashes[slots >= 0], silent])
-    judged = np.concatenate([slots[slots >= 0], table.slots_of(silent)])
-    table.settle(np.append(judged, TOTAL))
-    row_slots = slots[inverse]
-    known = row_slots >= 0
-    table.add(row_slots[known], counted.windows[known], counted.events[known])
-    table.add(np.full(len(row_slots), TOTAL), counted.windows, counted.events)
-    order = np.argsort(keys)
-    return keys[order], judged[order]
+def _count(state: SurgeState, counted: _Counted) -> _Touched:
+    """Add the events to their terms and to the total of all."""
+    table = state.table
+    slots = table.find(counted.hashes)
+    rows = np.flatnonzero(slots >= 0)
+    known, surging = len(rows), len(state.surging)
+    touched, places = table.distinct(np.concatenate([slots[rows], table.slots_of(state.surging), [TOTAL]]))
+    of_total = np.full(len(slots), places[-1])
+    windows = np.concatenate([counted.windows[rows], counted.windows])
+    events = np.concatenate([counted.events[rows], counted.events])
+    records = table.count(touched, np.concatenate([places[:known], of_total]), windows, events)
+    return _Touched(touched, records, rows, places[:known], places[known : known + surging])
 
 
-def _wanted(state: SurgeState, counted: _Counted, keys: Hashes, verdict: Verdict, params: SurgeParams) -> dict[int, bool]:
-    """Terms whose rows are to be written down, and whether they have reason to be: watched, warm, or with a track from before.
+def _wanted(
+    state: SurgeState, counted: _Counted, touched: _Touched, verdict: Verdict, params: SurgeParams
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of the touched terms, those whose rows are to be written down, and those with reason to be: watched or warm.
 
-    Of terms nobody watches, the most surprising while there is room.
+    Terms with a track from before keep it; of others nobody watches, the most surprising while there is room.
     """
     best = verdict.score.max(axis=1, initial=0.0)
-    watched = np.isin(keys, counted.hashes[counted.watched])
-    reason = watched | ((best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events))
-    certain = watched | np.isin(keys, _keys(state.tracks))
-    others = np.flatnonzero(reason & ~certain)
+    warm = (best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events)
+    certain = np.zeros(len(touched.records), np.bool_)
+    certain[touched.places[counted.watched[touched.rows]]] = True
+    reason = certain.copy()
+    reason[verdict.places[warm]] = True
+    certain |= state.table.pinned(touched.slots)
+    others = np.flatnonzero(warm & ~certain[verdict.places])
     room = max(params.max_tracks - len(state.tracks), 0)
-    chosen = np.concatenate([np.flatnonzero(certain), others[np.lexsort((keys[others], -best[others]))][:room]])
-    return {int(keys[i]): bool(reason[i]) for i in chosen}
+    chosen = others[np.lexsort((verdict.keys[others], -best[others]))][:room]
+    certain[verdict.places[chosen]] = True
+    return certain, reason
 
 
-def _track(state: SurgeState, rows: pl.DataFrame, counted: _Counted, wanted: Mapping[int, bool]) -> None:
-    """Write the rows of these terms into their tracks."""
+def _track(
+    state: SurgeState, rows: pl.DataFrame, counted: _Counted, touched: _Touched, verdict: Verdict, params: SurgeParams
+) -> None:
+    """Write the rows of the wanted terms into their tracks."""
     assert state.table.now_ms is not None
-    chosen = np.flatnonzero(np.isin(counted.hashes, _keys(wanted)))
-    if not len(chosen):
-        return
-    for key, row in zip(counted.hashes[chosen].tolist(), rows[counted.rows[chosen]].iter_rows(named=True), strict=True):
+    wanted, reason = _wanted(state, counted, touched, verdict, params)
+    names = rows.columns
+    chosen = np.flatnonzero(wanted[touched.places])
+    for i in chosen[np.argsort(counted.windows[touched.rows[chosen]], kind="stable")].tolist():  # not the order of the rows
+        at = touched.rows[i]
+        key, row = int(counted.hashes[at]), dict(zip(names, rows.row(int(counted.rows[at])), strict=True))
         if key not in state.tracks:
             state.tracks[key] = Track(term=row["term"], watched=row["term"].startswith(WATCHED_PREFIX), warm_ms=state.table.now_ms)
-            state.table.pinned.add(key)
-        if wanted[key]:
+            state.table.pin(key, True)
+        if reason[touched.places[i]]:
             state.tracks[key].warm_ms = state.table.now_ms
         record(state.tracks[key], row)

@@ -1,16 +1,17 @@
 """Recent counts and the past of very many terms in bounded memory; a call takes time for the terms it touches, not for time passed.
 
-Active terms have exact counts: rings of 10 s, 1 min, 5 min and 1 h bins, 184 bytes a slot and about 150 more for its place in the
+Active terms have exact counts: rings of 10 s, 1 min, 5 min and 1 h bins, 184 bytes a slot and about 160 more for its place in the
 dict, at most `max_terms` of them. When the table is full the least active terms give way (ties by hash, so always the same) and
 their past goes to hashed cells, 40 bytes each. A cell keeps the larger of its terms' pasts, not their sum, and a term reads the
 smaller of its two cells: a term that comes back is never deemed newer than it is, and a flood of one-off terms cannot fill them.
-A slot that is not touched keeps its bytes; decay is applied when it is read.
+A slot that is not touched keeps its bytes; decay is applied when it is read. All that is done to a slot in one call is done to a
+copy of it, for all slots and levels at once: most calls touch ten terms, and then it is the number of steps that costs.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,8 +25,7 @@ from streams.baseline import (
     advance_exposure,
     bin_of,
     clip,
-    closed_bin,
-    decay,
+    decay_rates,
     predict,
     predict_scales,
 )
@@ -45,11 +45,12 @@ _SLOT = np.dtype(
         ("hash", "<u8"),  # 0: free
         ("seen_ms", "<i8"),  # log time up to which bins were learnt and rings are clear
         ("mask_ms", "<i8"),  # counts before it do not open a surge: they belonged to one that faded
-        *[(f"ring{level}", "<i4", (size,)) for level, size in enumerate(_RINGS)],
+        ("rings", "<i4", (sum(_RINGS),)),  # one after the other
         ("sums", "<f4", (len(SCALES_MS),)),
         ("pairs", "<f4", (len(SCALES_MS),)),
     ]
 )
+_SLOT_BYTES = np.dtype((np.void, _SLOT.itemsize))  # copied whole, which numpy does far faster than field by field
 _CELL = np.dtype([("seen_ms", "<i8"), ("sums", "<f4", (len(SCALES_MS),)), ("pairs", "<f4", (len(SCALES_MS),))])
 
 PAGE = 1024
@@ -57,6 +58,14 @@ PAGE = 1024
 
 TOTAL = 0
 """The slot of all terms together."""
+
+_LENGTHS = np.array(SCALES_MS)
+# The columns of `rings`: where the ring of each level lies; of each column its level, ring size and place in the ring.
+_SPANS = [slice(sum(_RINGS[:level]), sum(_RINGS[: level + 1])) for level in range(len(_RINGS))]
+_LEVEL = np.repeat(np.arange(len(_RINGS)), _RINGS)
+_SIZE = np.array(_RINGS)[_LEVEL]
+_PLACE = np.concatenate([np.arange(size) for size in _RINGS])
+_START = np.array([span.start for span in _SPANS])
 
 
 class TermTable:
@@ -69,86 +78,92 @@ class TermTable:
         self.now_ms: int | None = None
         self.slots: Rows = np.zeros(PAGE, _SLOT)
         self.cells: Rows = np.zeros(cells, _CELL)
-        self.pinned: set[int] = set()  # hashes of terms that never give way
         self._where: dict[int, int] = {}
         self._free: list[int] = []
         self._high = 1  # slots from here on were never used; slot 0 is TOTAL
+        self._pinned = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
+        self._scratch = np.zeros(PAGE, np.int64)  # by slot; holds nothing between calls
+        self._rates = decay_rates(params)
 
     def __len__(self) -> int:
         return len(self._where)
 
     def advance(self, tick_ms: int, observed: bool) -> None:
         """Move the clock; `observed` is whether there was a log to observe since the last call."""
-        for scale in range(len(SCALES_MS)):
-            if self.now_ms is not None:
-                bins = int(closed_bin(tick_ms, scale, self.params) - closed_bin(self.now_ms, scale, self.params))
-                self.exposure[scale] = advance_exposure(self.exposure[scale], bins, scale, observed, self.params)
         if self.now_ms is None:
             self.slots["seen_ms"][TOTAL] = tick_ms
+        else:
+            settle_ms = self.params.settle_ms
+            for scale, length in enumerate(SCALES_MS):
+                bins = (tick_ms - settle_ms) // length - (self.now_ms - settle_ms) // length
+                if bins:
+                    self.exposure[scale] = advance_exposure(self.exposure[scale], bins, scale, observed, self.params)
         self.now_ms = tick_ms
 
+    def pin(self, key: int, pinned: bool) -> None:
+        """Whether the term of this hash must not give way."""
+        self._pinned[self._where[key]] = pinned
+
+    def pinned(self, slots: Ints) -> NDArray[np.bool_]:
+        """Which of these slots are of terms that must not give way."""
+        return self._pinned[slots]
+
     def find(self, hashes: Hashes) -> Ints:
-        """Slots of these distinct term hashes, in their order; new terms get one, or -1 if even eviction leaves no room."""
+        """Slots of these term hashes, in their order; new terms get one, or -1 if even eviction leaves no room."""
         get = self._where.get
-        slots = np.array([get(key, -1) for key in hashes.tolist()], np.int64)
-        missing = np.flatnonzero(slots < 0)
-        if len(missing):
+        slots = np.fromiter([get(key, -1) for key in hashes.tolist()], np.int64, len(hashes))
+        if len(slots) and slots.min() < 0:
+            known = slots >= 0
+            missing, where = np.unique(hashes[~known], return_inverse=True)
             room = self.max_terms - len(self._where)
             if len(missing) > room:
-                room += self._evict(len(missing) - room, slots[slots >= 0])
-            slots[missing[:room]] = self._admit(hashes[missing[:room]])
+                room += self._evict(len(missing) - room, slots[known])
+            admitted = np.full(len(missing), -1)
+            admitted[:room] = self._admit(missing[:room])
+            slots[~known] = admitted[where]
         return slots
 
-    def slots_of(self, hashes: Hashes) -> Ints:
+    def slots_of(self, keys: Collection[int]) -> Ints:
         """Slots of terms that have one."""
-        return np.fromiter((self._where[key] for key in hashes.tolist()), np.int64, len(hashes))
+        return np.fromiter((self._where[key] for key in keys), np.int64, len(keys))
 
-    def add(self, slots: Ints, window_start_ms: Ints, events: Ints) -> None:
-        """Count events of these windows; slots may repeat and must have been settled. Too old for a ring: left out there."""
-        assert self.now_ms is not None
-        for level, size in enumerate(_RINGS):
-            newest = int(bin_of(self.now_ms, level))
-            bins = np.minimum(bin_of(window_start_ms, level), newest)
-            fresh = bins > newest - size
-            np.add.at(self.slots[f"ring{level}"], (slots[fresh], bins[fresh] % size), events[fresh].astype(np.int32))
+    def distinct(self, slots: Ints) -> tuple[Ints, Ints]:
+        """These slots without repetition, and the place of each given one among them."""
+        order = np.arange(len(slots))
+        self._scratch[slots] = order
+        chosen = slots[self._scratch[slots] == order]
+        self._scratch[chosen] = order[: len(chosen)]
+        return chosen, self._scratch[slots]
 
-    def settle(self, slots: Ints) -> None:
-        """Learn the bins that closed since these distinct slots were last touched and clear what fell out of their rings."""
-        assert self.now_ms is not None
-        seen = self.slots["seen_ms"][slots]
-        for level, size in enumerate(_RINGS):
-            behind = np.flatnonzero(bin_of(seen, level) < bin_of(self.now_ms, level))
-            due = np.flatnonzero(closed_bin(seen, level, self.params) < closed_bin(self.now_ms, level, self.params))
-            if len(due):
-                self._learn(level, slots[due], seen[due])
-            if len(behind):
-                name, at = f"ring{level}", slots[behind]
-                kept = _bins_in_ring(bin_of(self.now_ms, level)[None], size) <= bin_of(seen[behind], level)[:, None]
-                self.slots[name][at] *= kept
-        self.slots["seen_ms"][slots] = self.now_ms
+    def count(self, slots: Ints, places: Ints, window_start_ms: Ints, events: Ints) -> Rows:
+        """Settle these distinct slots and count events of these windows in those of the given places; the slots' records then."""
+        records = self._take(slots)
+        self._settle(records)
+        self._add(records, places, window_start_ms, events)
+        self._put(slots, records)
+        return records
 
     def mask(self, slot: int, before_ms: int) -> None:
         """Leave out what this slot counted in windows that started before."""
         self.slots["mask_ms"][slot] = before_ms
 
-    def observed(self, slots: Ints) -> Ints:
-        """Events in the last 10 s, 1 min, 5 min and 1 h (columns) of settled slots, without those before `mask_ms`."""
-        assert self.now_ms is not None
-        mask = self.slots["mask_ms"][slots][:, None]
-        out = np.zeros((len(slots), len(SCALES_MS)), np.int64)
-        for scale, (level, width) in enumerate(_ROLLING):
-            now = bin_of(self.now_ms, level)
-            bins = _bins_in_ring(now[None], _RINGS[level])
-            counts = np.where(bins * SCALES_MS[level] >= mask, self.slots[f"ring{level}"][slots], 0)
-            if scale == 0:
-                out[:, 0] = np.where(bins > now - _OPEN_BINS, counts, 0).max(axis=1)
-            else:
-                out[:, scale] = np.where(bins > now - width, counts, 0).sum(axis=1)
+    def observed(self, records: Rows) -> Ints:
+        """Events in the last 10 s, 1 min, 5 min and 1 h (columns), without those before `mask_ms`."""
+        now = self._now() // _LENGTHS
+        bins = _held(now[None])[0]
+        starts, rings, mask = bins * _LENGTHS[_LEVEL], records["rings"], records["mask_ms"]
+        if mask.max(initial=0) > starts.min():
+            rings = np.where(starts >= mask[:, None], rings, 0)
+        out = np.empty((len(records), len(SCALES_MS)), np.int64)
+        fullest = np.flatnonzero((_LEVEL == 0) & (bins > now[0] - _OPEN_BINS))
+        out[:, 0] = rings[:, fullest].max(axis=1, initial=0)
+        rolling = np.stack([(level == _LEVEL) & (bins > now[level] - width) for level, width in _ROLLING[1:]], axis=1)
+        out[:, 1:] = rings.astype(np.float64) @ rolling.astype(np.float64)  # exact: counts are far below 2^53
         return np.maximum(out, 0)
 
-    def expected(self, slots: Ints) -> tuple[Floats, Floats]:
-        """Mean and dispersion at every scale (columns) of settled slots."""
-        sums, pairs = self.slots["sums"][slots].astype(np.float64), self.slots["pairs"][slots].astype(np.float64)
+    def expected(self, records: Rows) -> tuple[Floats, Floats]:
+        """Mean and dispersion at every scale (columns)."""
+        sums, pairs = records["sums"].astype(np.float64), records["pairs"].astype(np.float64)
         return predict_scales(sums, pairs, self.exposure, self.params)
 
     def run(self, slot: int, scale: int, floor: float) -> tuple[int, int]:
@@ -159,7 +174,7 @@ class TermTable:
         floor *= length / SCALES_MS[scale]
         width = _OPEN_BINS if scale == 0 else width
         now = int(bin_of(self.now_ms, level))
-        ring, mask = self.slots[f"ring{level}"][slot], int(self.slots["mask_ms"][slot])
+        ring, mask = self.slots["rings"][slot, _SPANS[level]], int(self.slots["mask_ms"][slot])
         bins = [i for i in range(now - width + 1, now + 1) if i * length >= mask]
         first = next((i for i in bins if ring[i % size] > floor), now)
         return first * length, int(sum(ring[i % size] for i in bins if i >= first))
@@ -181,6 +196,7 @@ class TermTable:
         while size < PAGE * len(pages):
             size *= 2
         self.slots = np.zeros(size, _SLOT)
+        self._pinned, self._scratch = np.zeros(size, np.bool_), np.zeros(size, np.int64)
         for name in sections:
             kind, _, number = name.partition("/")
             if kind in ("terms", "hashed"):
@@ -192,45 +208,91 @@ class TermTable:
         self._high = int(used[-1]) + 1 if len(used) else 1
         self._free = sorted(set(range(1, self._high)) - set(used.tolist()))
 
-    def _learn(self, level: int, slots: Ints, seen: Ints) -> None:
-        old, new = closed_bin(seen, level, self.params), closed_bin(np.full(len(seen), self.now_ms), level, self.params)
-        bins = _bins_in_ring(bin_of(seen, level), _RINGS[level])
-        weight = decay(new[:, None] - 1 - bins, level, self.params) * ((bins >= old[:, None]) & (bins < new[:, None]))
-        left = decay(new - old, level, self.params)
-        sums, pairs = self.slots["sums"][slots, level] * left, self.slots["pairs"][slots, level] * left
-        mean, spread = predict(sums, pairs, self.exposure[level], self.params.prior_dispersion, self.params)
-        counts = clip(self.slots[f"ring{level}"][slots].astype(np.float64), mean[:, None], spread[:, None], self.params)
-        self.slots["sums"][slots, level] = sums + (weight * counts).sum(axis=1)
-        self.slots["pairs"][slots, level] = pairs + (weight * counts * np.maximum(counts - 1.0, 0.0)).sum(axis=1)
+    def _now(self) -> int:
+        assert self.now_ms is not None
+        return self.now_ms
+
+    def _take(self, slots: Ints) -> Rows:
+        return self.slots.view(_SLOT_BYTES)[slots].view(_SLOT)
+
+    def _put(self, slots: Ints, records: Rows) -> None:
+        self.slots.view(_SLOT_BYTES)[slots] = records.view(_SLOT_BYTES)
+
+    def _settle(self, records: Rows) -> None:
+        """Learn the bins that closed since these were last touched and clear what fell out of their rings."""
+        now, settle_ms, shortest = self._now(), self.params.settle_ms, SCALES_MS[0]
+        seen = records["seen_ms"]
+        # a bin of a longer scale begins and closes with one of the shortest
+        due = (seen // shortest != now // shortest) | ((seen - settle_ms) // shortest != (now - settle_ms) // shortest)
+        if due.all():
+            self._learn(records)
+        elif due.any():
+            some = records[due]
+            self._learn(some)
+            records[due] = some
+        records["seen_ms"] = now
+
+    def _learn(self, records: Rows) -> None:
+        now, settle_ms, rates = self._now(), self.params.settle_ms, self._rates
+        seen = records["seen_ms"][:, None]
+        newest, old, new = seen // _LENGTHS, (seen - settle_ms) // _LENGTHS, (now - settle_ms) // _LENGTHS
+        bins = _held(newest)
+        closed = (bins >= old[:, _LEVEL]) & (bins < new[_LEVEL])
+        weight = np.exp2(-np.maximum(new[_LEVEL] - 1 - bins, 0) * rates[_LEVEL]) * closed
+        left = np.exp2(-np.maximum(new - old, 0) * rates)
+        sums, pairs = records["sums"] * left, records["pairs"] * left
+        mean, spread = predict(sums, pairs, np.array(self.exposure), self.params.prior_dispersion, self.params)
+        counts = clip(records["rings"].astype(np.float64), mean[:, _LEVEL], spread[:, _LEVEL], self.params)
+        learnt = weight * counts
+        learnt_pairs = learnt * np.maximum(counts - 1.0, 0.0)
+        for level, span in enumerate(_SPANS):
+            sums[:, level] += learnt[:, span].sum(axis=1)
+            pairs[:, level] += learnt_pairs[:, span].sum(axis=1)
+        records["sums"], records["pairs"] = sums, pairs
+        records["rings"] *= _held((now // _LENGTHS)[None]) <= newest[:, _LEVEL]
+
+    def _add(self, records: Rows, places: Ints, window_start_ms: Ints, events: Ints) -> None:
+        """Count events; places may repeat. Too old for a ring: left out there."""
+        newest = self._now() // _LENGTHS
+        bins = np.minimum(window_start_ms[:, None] // _LENGTHS, newest)
+        columns = _START + bins % np.array(_RINGS)
+        cells = places[:, None] * len(_LEVEL) + columns
+        amounts = np.broadcast_to(events.astype(np.int32)[:, None], cells.shape)
+        fresh = bins > newest - np.array(_RINGS)
+        rings = records["rings"].ravel()  # a copy
+        np.add.at(rings, cells[fresh], amounts[fresh])
+        records["rings"] = rings.reshape(len(records), -1)
 
     def _admit(self, hashes: Hashes) -> Ints:
         slots = np.empty(len(hashes), np.int64)
-        for i, key in enumerate(hashes.tolist()):
+        for i in range(len(hashes)):
             if self._free:
                 slots[i] = heapq.heappop(self._free)
             else:
                 slots[i] = self._high
                 self._high += 1
-            self._where[key] = int(slots[i])
+        self._where.update(zip(hashes.tolist(), slots.tolist(), strict=True))
         while self._high > len(self.slots):
             self.slots = np.concatenate([self.slots, np.zeros(len(self.slots), _SLOT)])
+            self._pinned = np.concatenate([self._pinned, np.zeros(len(self._pinned), np.bool_)])
+            self._scratch = np.zeros(len(self.slots), np.int64)
         self.slots["hash"][slots] = hashes
         self.slots["seen_ms"][slots] = self.now_ms
-        past = self._cells_of(hashes)
-        for scale in range(len(SCALES_MS)):
-            sums, pairs = self._cell_past(past, scale)
-            self.slots["sums"][slots, scale], self.slots["pairs"][slots, scale] = sums.min(axis=0), pairs.min(axis=0)
+        sums, pairs = self._cell_past(self._cells_of(hashes))
+        self.slots["sums"][slots], self.slots["pairs"][slots] = sums.min(axis=0), pairs.min(axis=0)
         return slots
 
     def _evict(self, needed: int, in_use: Ints) -> int:
         """Put away the least active terms: an eighth of the table, so that it is not done at every call."""
         evictable = self.slots["hash"] != 0
         evictable[in_use] = False
-        evictable[[self._where[key] for key in self.pinned if key in self._where]] = False
+        evictable[self._pinned] = False
         slots = np.flatnonzero(evictable)
         slots = slots[self._least_active(slots)[: max(needed, self.max_terms // 8)]]
-        self.settle(slots)
-        keys = self.slots["hash"][slots]
+        records = self._take(slots)
+        self._settle(records)
+        self._put(slots, records)
+        keys = records["hash"]
         self._put_away(slots, keys)
         for key, slot in zip(keys.tolist(), slots.tolist(), strict=True):
             del self._where[key]
@@ -240,35 +302,42 @@ class TermTable:
 
     def _least_active(self, slots: Ints) -> Ints:
         """Order of these slots by discounted events of the last hours; untouched ones are not settled, only discounted."""
-        seen, scale = self.slots["seen_ms"][slots], 1
-        left = decay(bin_of(self.now_ms or 0, scale) - bin_of(seen, scale), scale, self.params)
-        activity = (self.slots["sums"][slots, scale] + self.slots["ring1"][slots].sum(axis=1)) * left
+        now, minute = self._now(), 1
+        ages = now // SCALES_MS[minute] - self.slots["seen_ms"][slots] // SCALES_MS[minute]
+        left = np.exp2(-np.maximum(ages, 0) * self._rates[minute])
+        recent = self.slots["rings"][slots][:, _SPANS[minute]].sum(axis=1)
+        activity = (self.slots["sums"][slots, minute] + recent) * left
         return np.lexsort((self.slots["hash"][slots], activity))
 
     def _put_away(self, slots: Ints, keys: Hashes) -> None:
         """Raise both cells of each term to its past, counts that are not closed yet included."""
         cells = self._cells_of(keys).ravel()
         touched = np.unique(cells)
-        for scale in range(len(SCALES_MS)):
-            self.cells["sums"][touched, scale], self.cells["pairs"][touched, scale] = self._cell_past(touched, scale)
-            ring = self.slots[f"ring{scale}"][slots]
-            bins = _bins_in_ring(np.full(len(slots), bin_of(self.now_ms or 0, scale)), _RINGS[scale])
-            pending = np.where(bins >= closed_bin(self.now_ms or 0, scale, self.params), np.maximum(ring, 0), 0)
-            np.maximum.at(self.cells["sums"][:, scale], cells, np.tile(self.slots["sums"][slots, scale] + pending.sum(axis=1), 2))
+        self.cells["sums"][touched], self.cells["pairs"][touched] = self._cell_past(touched)
+        now = self._now()
+        pending = np.maximum(self.slots["rings"][slots], 0)
+        pending *= _held((now // _LENGTHS)[None]) >= ((now - self.params.settle_ms) // _LENGTHS)[_LEVEL]
+        for scale, span in enumerate(_SPANS):
+            counted = pending[:, span].sum(axis=1)
+            np.maximum.at(self.cells["sums"][:, scale], cells, np.tile(self.slots["sums"][slots, scale] + counted, 2))
             np.maximum.at(self.cells["pairs"][:, scale], cells, np.tile(self.slots["pairs"][slots, scale], 2))
-        self.cells["seen_ms"][touched] = self.now_ms
+        self.cells["seen_ms"][touched] = now
 
     def _cells_of(self, keys: Hashes) -> Ints:
         size = np.uint64(len(self.cells))
         return np.stack([keys % size, (keys >> np.uint64(32)) % size]).astype(np.int64)
 
-    def _cell_past(self, cells: Ints, scale: int) -> tuple[Floats, Floats]:
-        """Sums and pairs of these cells as of now."""
-        closed = closed_bin(self.now_ms or 0, scale, self.params)
-        left = decay(closed - closed_bin(self.cells["seen_ms"][cells], scale, self.params), scale, self.params)
-        return self.cells["sums"][cells, scale] * left, self.cells["pairs"][cells, scale] * left
+    def _cell_past(self, cells: Ints) -> tuple[Floats, Floats]:
+        """Sums and pairs of these cells at every scale (last axis) as of now."""
+        settle_ms = self.params.settle_ms
+        closed = (self._now() - settle_ms) // _LENGTHS
+        ages = closed - (self.cells["seen_ms"][cells][..., None] - settle_ms) // _LENGTHS
+        left = np.exp2(-np.maximum(ages, 0) * self._rates)
+        return self.cells["sums"][cells] * left, self.cells["pairs"][cells] * left
 
 
-def _bins_in_ring(newest: Ints, size: int) -> Ints:
-    """For each row, the bin that every ring position holds when the newest one is `newest`."""
-    return np.asarray(newest[:, None] - (newest[:, None] - np.arange(size)) % size)
+def _held(newest: Ints) -> Ints:
+    """The bin that every column of `rings` holds when the newest bins (per level, in columns) are these."""
+    age = (newest % np.array(_RINGS))[:, _LEVEL] - _PLACE
+    age += _SIZE * (age < 0)
+    return np.asarray(newest[:, _LEVEL] - age)
