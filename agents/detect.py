@@ -26,6 +26,7 @@ from streams.detect import Detected, DetectParams, DetectState, detect, open_cou
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
+OPEN_COUNTS_MS = 500
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class DetectHandler:
     def __init__(self, settings: Settings, outbox: Outbox, metrics: Metrics) -> None:
         self.settings, self.outbox, self.metrics = settings, outbox, metrics
         self.owned: dict[TopicPartition, _Owned] = {}
+        self.open_counts: dict[str, int] = {}  # provisional counts of watched terms over all partitions of this worker
+        self._counted_s = 0.0
 
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """The newest checkpoint of every partition, and the offset to read on from."""
@@ -73,6 +76,7 @@ class DetectHandler:
                 owned.offset = record.offset + 1
                 await self._send(tp, done)
                 self.source.beat = time.monotonic()  # a packet of a replay can take seconds, a batch of them minutes
+        self._count_open()
         for tp, owned in self.owned.items():
             age_s = time.monotonic() - owned.saved_s
             self.metrics.checkpoint_age.labels("detect").set(age_s)
@@ -81,12 +85,14 @@ class DetectHandler:
             if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset:
                 await self._checkpoint(tp, owned)
 
-    def open_counts(self) -> dict[str, int]:
-        """Provisional counts of watched terms over all partitions of this worker."""
-        counts: dict[str, int] = {}
+    def _count_open(self) -> None:
+        """Between two packets, when no thread works on the states."""
+        now_s = time.monotonic()
+        if now_s - self._counted_s < OPEN_COUNTS_MS / 1000:
+            return
+        self._counted_s, self.open_counts = now_s, {}
         for owned in self.owned.values():
-            counts |= open_counts(owned.state)
-        return counts
+            self.open_counts |= open_counts(owned.state)
 
     async def _send(self, tp: TopicPartition, done: Detected) -> None:
         topics = self.settings.topics

@@ -155,7 +155,7 @@ class _Provisional(Service):
     async def _show(self) -> None:
         while not self.should_stop:
             for handler in self.handlers:
-                self.page.observe_open(handler.open_counts())
+                self.page.observe_open(handler.open_counts)
             await self.sleep(PROVISIONAL_PAGE_S)
 
 

@@ -25,6 +25,7 @@ from streams.surges import SurgeParams, SurgeState, detect_surges
 from streams.ticks import quiet_ticks
 from streams.windows import Emitted, LeftOut, Retained, WindowParams, WindowState, apply_pieces, flush_open
 
+_SHOWN_PIECES = 500
 _NO_ROWS = frames.empty(frames.TERM_ROWS)
 
 
@@ -99,16 +100,18 @@ def detect(state: DetectState, packet: Packet, offset: int, params: DetectParams
 
 
 def open_counts(state: DetectState) -> dict[str, int]:
-    """Events of watched terms in windows that are still open, with what the sources' open segments hold: provisional."""
-    watched = frames.is_watched(pl.col("term"))
+    """Events of watched terms in windows that are still open, with what the sources' open segments hold: provisional.
+
+    While much waits for a source that is behind, what waits is left out: nobody looks at the present of a replay.
+    """
     parts = [part for parts in state.windows.open_terms.values() for part in parts]
-    parts += [piece.terms for piece in state.alignment.pending if piece.final]
-    parts += [piece.terms for source, piece in state.alignment.overlays.items() if source not in state.windows.applied]
-    counts: dict[str, int] = {}
-    for part in parts:
-        for term, events in part.filter(watched).select("term", "events").iter_rows():
-            counts[term] = counts.get(term, 0) + events
-    return counts
+    overlays = [piece for source, piece in state.alignment.overlays.items() if source not in state.windows.applied]
+    waiting = [piece for piece in state.alignment.pending if piece.final] + overlays
+    parts += [piece.terms for piece in waiting] if len(waiting) <= _SHOWN_PIECES else []
+    if not parts:
+        return {}
+    rows = pl.concat([part.select("term", "events") for part in parts]).filter(frames.is_watched(pl.col("term")))
+    return dict(rows.group_by("term").agg(pl.col("events").sum()).sort("term").iter_rows())
 
 
 def _tick(state: DetectState, on_time: dict[int, pl.DataFrame], watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
@@ -129,7 +132,7 @@ def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[Cand
     """Quiet ticks are for open surges to fade; without any there is nothing to look at."""
     batches: list[CandidateBatch] = []
     for tick_ms in quiet_ticks(state.data_tick_ms, state.tick_ms, until_ms) if state.data_tick_ms >= 0 else ():
-        if not any(track.surge is not None for track in state.surges.tracks.values()):
+        if not state.surges.surging:
             break
         batches += _one_tick(state, tick_ms, _NO_ROWS, params)
     return batches
