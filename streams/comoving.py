@@ -88,8 +88,11 @@ def link(
         return 0.0
     counts = Counter(name for post in posts for name in post.terms)
     alike = _likeness(term, counts, len(posts), footprint, talk)
-    akin = bridges >= max(params.bridge_share * len(posts), params.min_shared) or _kin(term, posts, footprint, params)
+    kin = _kin(term, posts, footprint, params)
+    akin = kin or bridges >= max(params.bridge_share * len(posts), params.min_shared)
     akin = akin or _same_brand(counts, len(posts), footprint, params)
+    if kin and any(footprint.share(f"{kind}:{_value(term)}") >= params.lead_share for kind in ("keyword", "hashtag")):
+        return 0.2  # #fireball, where the posts of the lead say fireball
     if akin and alike >= params.likeness:
         return 0.1 + 0.1 * alike
     return 0.1 if _same_context(term, counts, len(posts), footprint, params) else 0.0

@@ -6,7 +6,8 @@ names. Posts that cannot be read any more weaken the explanation, never the life
 
 A moment that is found inorganic keeps its id and its life: an update says `organic=False` with the evidence, and another takes it
 back if more people join. Terms of a closed moment open nothing during the cool-down; a surge that outlasts it opens a moment when
-detect next says that it grows. A moment that is only about muted brands lives silently, and its other terms with it.
+detect next says that it grows. So does a single term that nobody watches, with little surprise and no company.
+A moment that is only about muted brands lives silently, and its other terms with it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from schemas.watchlist import Brand
 from streams.curate_state import CurateParams, CurateState, OpenMoment, Waiting
 from streams.desk import Desk
 from streams.following import follow, is_due
+from streams.newcomers import greet, is_new, pace
 from streams.opening import admit, is_ready, lead_order, may_lead, merge_refs, threshold_of
 
 __all__ = ["CurateParams", "CurateState", "curate", "needed_posts"]
@@ -55,9 +57,10 @@ def curate(
     """What is to be told at this tick, in order of moment id; `surges` are all of the tick, of all detect partitions."""
     state.tick_ms = max(state.tick_ms, tick_ms)
     state.cooling = [cooling for cooling in state.cooling if cooling.until_ms > state.tick_ms]
+    state.first_seen_ms = greet(state.first_seen_ms, brands, state.tick_ms)
     desk = Desk(posts, brands)
     for surge in _in_order(surges):
-        _note(state, surge)
+        _note(state, surge, params)
     _bound(state, params)
     fresh = len(state.moments)
     told = admit(state, desk, params)
@@ -71,7 +74,7 @@ def _in_order(surges: Sequence[Surge]) -> list[Surge]:
     return sorted(surges, key=lambda surge: (surge.term, surge.opened_ms, _PHASES[surge.phase]))
 
 
-def _note(state: CurateState, surge: Surge) -> None:
+def _note(state: CurateState, surge: Surge, params: CurateParams) -> None:
     """Writes the statement to the moment of its term, or lets it wait for one."""
     moment = state.home.get(surge.term)
     waiting = state.waiting.get(surge.term)
@@ -82,7 +85,13 @@ def _note(state: CurateState, surge: Surge) -> None:
     elif surge.phase == "faded":
         state.waiting.pop(surge.term, None)
     elif may_lead(surge.term):
-        state.waiting[surge.term] = Waiting(surge, waiting.arrived_ms if waiting else state.tick_ms)
+        new = is_new(state.first_seen_ms, surge.term, state.tick_ms, params.new_brand_ms)
+        state.waiting[surge.term] = _still_waiting(surge, waiting, state.tick_ms, new=new)
+
+
+def _still_waiting(surge: Surge, before: Waiting | None, tick_ms: int, *, new: bool = False) -> Waiting:
+    usual = before.usual_pace if before is not None else 0.0
+    return Waiting(surge, before.arrived_ms if before else tick_ms, usual_pace=max(usual, pace(surge)) if new else usual)
 
 
 def _note_member(state: CurateState, moment: OpenMoment, surge: Surge) -> None:
@@ -114,8 +123,7 @@ def _may_open(state: CurateState, said: list[Surge], tick_ms: int, params: Curat
         if surge.phase == "faded":
             after.pop(surge.term, None)
         elif surge.term not in state.home and may_lead(surge.term):
-            known = after.get(surge.term)
-            after[surge.term] = Waiting(surge, known.arrived_ms if known else tick_ms)
+            after[surge.term] = _still_waiting(surge, after.get(surge.term), tick_ms)
     lowest = {term: threshold_of(term, _KEENEST, params) for term in after}
     ready = [waiting.surge for term, waiting in after.items() if is_ready(waiting, tick_ms, lowest[term], params)]
     return sorted(ready, key=lead_order)

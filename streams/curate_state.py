@@ -36,6 +36,8 @@ class CurateParams:
     severity_step: int = 2
     sentiment_turn: float = 0.3
     cooldown_ms: int = 600_000  # after a moment closed, in which its terms open nothing
+    new_brand_ms: int = 600_000  # in which a brand that was put on the watchlist opens nothing: its past is not known yet
+    lone_score: float = 7.0  # that a single term needs which nobody watches and with which nothing else rises
     quiet_ms: int = 21_600_000  # without a word about any of its terms a moment is over
     max_open: int = 500
     max_members: int = 50
@@ -51,8 +53,8 @@ class CurateParams:
             raise ValueError(f"gather_ms must be 0 to 1000, or alerts come too late: {self.gather_ms}")
         if self.growth <= 1 or self.severity_step < 1 or self.sentiment_turn <= 0:
             raise ValueError("growth must be above 1, severity_step at least 1, sentiment_turn above 0")
-        if min(self.update_ms, self.quiet_ms) <= 0 or self.cooldown_ms < 0:
-            raise ValueError("update_ms and quiet_ms must be above 0, cooldown_ms not below 0")
+        if min(self.update_ms, self.quiet_ms) <= 0 or min(self.cooldown_ms, self.new_brand_ms) < 0:
+            raise ValueError("update_ms and quiet_ms must be above 0, cooldown_ms and new_brand_ms not below 0")
         if min(self.max_open, self.max_members, self.max_waiting, self.max_posts) < 1:
             raise ValueError("max_open, max_members, max_waiting and max_posts must be at least 1")
 
@@ -63,6 +65,7 @@ class Waiting(msgspec.Struct):
     surge: Surge
     arrived_ms: int
     settled: bool = False  # looked at, and nothing to be done until detect says more about it
+    usual_pace: float = 0.0  # events per ms that are no news: what a brand had while it was new
 
 
 class Member(msgspec.Struct):
@@ -147,6 +150,7 @@ class CurateState:
         self.moments: dict[str, OpenMoment] = {}  # open ones, by id
         self.cooling: list[Cooling] = []
         self.usual = UsualTalk()
+        self.first_seen_ms: dict[str, int] | None = None  # by brand id, None before the first call; see streams.newcomers
         self.home: dict[str, OpenMoment] = {}  # term -> the open moment it is a member of
 
     def snapshot(self) -> dict[str, bytes]:
@@ -157,6 +161,7 @@ class CurateState:
             "waiting": encode(self.waiting),
             "moments": encode(list(self.moments.values())),
             "cooling": encode(self.cooling),
+            "brands": encode(self.first_seen_ms),
             "talk/everything": encode(self.usual.everything),
             "talk/terms": encode(self.usual.terms),
         }
@@ -173,6 +178,8 @@ class CurateState:
         state.waiting = decode(sections["waiting"], type=dict[str, Waiting])
         state.moments = {moment.moment_id: moment for moment in decode(sections["moments"], type=list[OpenMoment])}
         state.cooling = decode(sections["cooling"], type=list[Cooling])
+        if "brands" in sections:  # a state from before this was kept: its brands are old
+            state.first_seen_ms = decode(sections["brands"], type=dict[str, int] | None)
         state.usual.everything = decode(sections["talk/everything"], type=Talk)
         state.usual.terms = decode(sections["talk/terms"], type=dict[str, Talk])
         state.home = {term: moment for moment in state.moments.values() for term in moment.members}

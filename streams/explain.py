@@ -13,11 +13,12 @@ import msgspec
 
 from schemas.moments import Sample, Word
 from streams.log_odds import log_odds, phrases_first
-from streams.posts import Post, voices
+from streams.posts import BY_HAND, Post, voices
 
 MAX_WORDS = 10
 MAX_SAMPLES = 5
 MAX_TEXT = 280  # characters of a sample post
+_MAX_ECHO = 80
 _MAX_FACETS = 8
 _MIN_SCORE = 1.0  # z; below, chance
 _MIN_SHARE = 0.1  # of the posts: what fewer say, one of them said
@@ -33,19 +34,22 @@ class Explanation(msgspec.Struct, frozen=True):
     languages: dict[str, int] = {}
     communities: dict[str, int] = {}
     cascade: int = 0  # posts that repeat the most repeated one
+    echo: str = ""  # what that one says, in short
     posts: int = 0
 
 
 def explain(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, float], talk: Mapping[str, float]) -> Explanation:
     """Explains posts of a moment; `own` are the words of its lead term, `usual` the talk of the lead term, `talk` that of all."""
     words = _words(posts, own, usual, talk)
+    repeated = Counter(post.cascade for post in posts if post.cascade).most_common(1)
     return Explanation(
         words=words,
         samples=tuple(_sample(post) for post in representatives(posts, {word.text: word.score for word in words})),
         platforms=_facets(post.event.platform for post in posts),
         languages=_facets(post.event.lang for post in posts),
         communities=_facets(post.event.community for post in posts),
-        cascade=max(Counter(post.cascade for post in posts if post.cascade).values(), default=0),
+        cascade=repeated[0][1] if repeated else 0,
+        echo=_echo(posts, repeated[0][0]) if repeated else "",
         posts=len(posts),
     )
 
@@ -78,6 +82,11 @@ def _words(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, floa
     telling = {word: z for word, z in scores.items() if seen[word] >= least and z >= _MIN_SCORE and not _is_own(word, own)}
     best = phrases_first(telling, counts)[:MAX_WORDS]
     return tuple(Word(text=text, posts=seen[text], score=round(score, 2)) for text, score in best)
+
+
+def _echo(posts: Sequence[Post], cascade: str) -> str:
+    text = next(post.event.text for post in posts if post.cascade == cascade)
+    return plain(BY_HAND.sub("", text, count=1), _MAX_ECHO)
 
 
 def _is_own(word: str, own: Collection[str]) -> bool:

@@ -18,6 +18,7 @@ from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member,
 from streams.desk import Desk
 from streams.explain import count_words
 from streams.following import is_muted, is_muted_brand, look_at, tell
+from streams.newcomers import is_new, pace
 from streams.posts import Post, voices
 from streams.statement import brands_of
 from streams.talk import hear
@@ -66,9 +67,23 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
         home = _home(state, homes, term, posts, hashes, params)
         if home is not None:
             _join(state, home, waiting, params)
-        elif len(state.moments) < params.max_open and not _cools(state, term, posts, hashes, params):
+        elif (
+            len(state.moments) < params.max_open
+            and _is_known(state, waiting, params)
+            and not _cools(state, term, posts, hashes, params)
+        ):
             opened.append((_open(state, waiting, posts), waiting))
+    for moment, _ in opened:
+        _call(state, moment, params)
     return [told for moment, first in opened for told in _tell(state, moment, first, desk, params)]
+
+
+def _call(state: CurateState, moment: OpenMoment, params: CurateParams) -> None:
+    """Terms that rose before it and were too little for a moment of their own join it; their posts are not read again."""
+    for term, waiting in list(state.waiting.items()):
+        hashes = [ref.id_hash for ref in waiting.surge.samples]
+        if waiting.settled and kind_rank(term) > 0 and link(term, (), hashes, moment.footprint, params.comoving) > 0:
+            _join(state, moment, waiting, params)
 
 
 def merge_refs(*samples: Sequence[SampleRef]) -> list[SampleRef]:
@@ -95,6 +110,13 @@ def _home(
     ]
     strength, _, _, moment = max(links, key=lambda one: one[:3], default=(0.0, 0, "", None))
     return moment if strength > 0 else None
+
+
+def _is_known(state: CurateState, waiting: Waiting, params: CurateParams) -> bool:
+    """Whether the past of the term is known, or it grew beyond what it had while it was not."""
+    if is_new(state.first_seen_ms, waiting.surge.term, state.tick_ms, params.new_brand_ms):
+        return False
+    return not waiting.usual_pace or pace(waiting.surge) > params.growth * waiting.usual_pace
 
 
 def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> bool:
@@ -152,10 +174,12 @@ def _tell(state: CurateState, moment: OpenMoment, first: Waiting, desk: Desk, pa
 
 def _is_enough(moment: OpenMoment, brands: list[Brand], params: CurateParams) -> bool:
     """A hashtag about a brand with low sensitivity needs more than others; brands themselves were asked before."""
-    if not brands or any(kind_rank(term) == 0 for term in moment.members):
+    best = max(member.surge.score for member in moment.members.values())
+    if any(kind_rank(term) == 0 for term in moment.members):
         return True
-    factor = min(SENSITIVITY[brand.sensitivity] for brand in brands)
-    return max(member.surge.score for member in moment.members.values()) >= params.min_score * factor
+    if not brands:
+        return len(moment.members) > 1 or best >= params.lone_score
+    return best >= params.min_score * min(SENSITIVITY[brand.sensitivity] for brand in brands)
 
 
 def _dissolve(state: CurateState, moment: OpenMoment, first: Waiting) -> None:

@@ -25,7 +25,7 @@ _SHINGLE = 4  # characters: a swapped word leaves most of them, few are shared b
 _MIN_COPY_CHARS = 20  # "goal!!!" and "rest in peace" are written by many people independently
 
 _ELSEWHERE = re.compile(r"https?://\S+|@[\w.-]+")  # links and handles
-_BY_HAND = re.compile(r"\s*rt @\w+[:\s]*")  # how older archives write a repost
+BY_HAND = re.compile(r"\s*rt @\w+[:\s]*", re.IGNORECASE)  # how older archives write a repost
 _TOKEN = re.compile(r"[#@]?[^\W_]+")
 _NO_LETTER = re.compile(r"[\W\d_]+")
 _CASCADE_VOICES = 3  # of a post reposted a hundred times every word would look typical
@@ -89,7 +89,7 @@ def _whole(event: Event) -> str:
 
 
 def _digest(ref: SampleRef, event: Event, text: str, terms: set[str]) -> Post:
-    by_hand = _BY_HAND.match(text)
+    by_hand = BY_HAND.match(text)
     own = _ELSEWHERE.sub(" | ", text[by_hand.end() :] if by_hand else text)
     tokens = list(_TOKEN.finditer(own))
     letters = _NO_LETTER.sub("", own)

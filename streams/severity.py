@@ -1,6 +1,6 @@
 """How grave a moment is, 1 to 10: never lower for more surprise, size, people, reach, a deeper fall in mood, or a brand named.
 
-Points, each linear between the two ends on the scale given and flat beyond; severity = 1 + 0.9 x points, rounded, at most 10:
+Points, each linear between the two ends on the scale given and flat beyond; severity = 1 + 0.9 x points, rounded, 1 to 10:
 
 | what                                   | scale  | 0 points | full points | full at |
 |----------------------------------------|--------|----------|-------------|---------|
@@ -10,11 +10,14 @@ Points, each linear between the two ends on the scale given and flat beyond; sev
 | reach: followers in sum                | log10  | 10,000   | 1.0         | 100 M   |
 | mood: fall of the mean sentiment       | linear | 0        | 1.5         | 0.8     |
 | a watched brand is named               |        | no       | 1.0         | yes     |
+| nobody watches it, and one word alone  |        | no       | −1.2        | yes     |
+| nobody watches it, and it is one post, |        | no       | −1.2        | yes     |
+| repeated                               |        |          |             |         |
 
 A hashtag of 12 people that nobody watches is a 3, a watched brand at 15 times its usual with 200 people in bad mood a 7, a hashtag
 of 700 people a 7 too, a brand with 1,000 people and a fall in mood a 10. On recordings of small streams (a debate, the Boston and
 West Texas explosions; no followers, no brands) 3 of 83 moments reached 7; brands, mood and reach lift the rest. A flood never
-exceeds 5: it is to be known, not to be woken for.
+exceeds 5, nor 3 where no brand is named: it is to be known, not to be woken for.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ import math
 from dataclasses import dataclass
 
 MAX_INORGANIC = 5
+MAX_UNWATCHED_INORGANIC = 3
+_LITTLE = 1.2  # points; a little more than one degree
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Weight:
     sentiment_shift: float | None = None  # negative: the mood fell
     brand: bool = False
     organic: bool = True
+    lone: bool = False  # one term, nothing else rises with it
+    echo: bool = False  # most of it repeats one post
 
 
 def severity(weight: Weight) -> int:
@@ -47,9 +54,10 @@ def severity(weight: Weight) -> int:
         + 3.0 * _between(weight.voices, 3, 1_000)
         + 1.0 * _between(weight.reach, 10_000, 100_000_000)
         + 1.5 * min(max(-(weight.sentiment_shift or 0.0), 0.0) / 0.8, 1.0)
-        + 1.0 * weight.brand
+        + (1.0 if weight.brand else -_LITTLE * (weight.lone + weight.echo))
     )
-    return min(1 + math.floor(0.9 * points + 0.5), 10 if weight.organic else MAX_INORGANIC)
+    most = 10 if weight.organic else MAX_INORGANIC if weight.brand else MAX_UNWATCHED_INORGANIC
+    return min(max(1 + math.floor(0.9 * points + 0.5), 1), most)
 
 
 def _between(value: float, low: float, high: float) -> float:

@@ -16,7 +16,7 @@ from streams.wording import counted, why
 _MIN_OPINIONS = 5  # sentiments before a mood is told
 _MOOD_CHANGE = 0.3
 _BRAND_SHARE = 0.3  # of the posts that name the lead term: then the moment is about the brand too
-_CASCADE_SHARE = 0.5
+_MIN_CASCADE, _CASCADE_SHARE = 5, 0.5
 
 
 def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mapping[str, Brand]) -> Moment:
@@ -38,6 +38,8 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
             sentiment_shift=shift,
             brand=bool(brands),
             organic=organic,
+            lone=is_lone(moment),
+            echo=bool(_cascade(moment)),
         )
     )
     body = Moment(
@@ -77,7 +79,12 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
         samples=moment.explanation.samples,
         why="",
     )
-    return msgspec.structs.replace(body, why=why(body, _voice(moment), watch, moment.verdict.evidence, _cascade(moment)))
+    return msgspec.structs.replace(body, why=why(body, _voice(moment), watch, moment.verdict.evidence, _remark(moment)))
+
+
+def is_lone(moment: OpenMoment) -> bool:
+    """Whether nothing else rises with its one term."""
+    return len(moment.members) == 1
 
 
 def brands_of(moment: OpenMoment, watch: Mapping[str, Brand]) -> tuple[str, ...]:
@@ -121,9 +128,17 @@ def _reasons(moment: OpenMoment, shift: float | None) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _cascade(moment: OpenMoment) -> str:
-    """Says that most of it repeats one post, which is a cascade and no flood; empty otherwise."""
+def _cascade(moment: OpenMoment) -> bool:
+    """Whether most of it repeats one post, which is a cascade and no flood."""
     told = moment.explanation
-    if told.cascade < 5 or told.cascade < _CASCADE_SHARE * told.posts:
-        return ""
-    return f"{told.cascade} of {counted(told.posts, 'sampled post')} repeat one post"
+    return told.cascade >= max(_MIN_CASCADE, _CASCADE_SHARE * told.posts)
+
+
+def _remark(moment: OpenMoment) -> str:
+    """What makes it less than it looks."""
+    told = moment.explanation
+    if _cascade(moment):
+        return f"{told.cascade} of {counted(told.posts, 'sampled post')} repeat one post" + (
+            f", “{told.echo}”" if told.echo else ""
+        )
+    return "nothing else rises with it" if is_lone(moment) and moment.lead[:6] != "brand:" else ""

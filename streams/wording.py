@@ -12,13 +12,13 @@ _FELT = 0.05  # a mood nearer to nothing, as before, is no mood
 _UNITS = ((86_400_000, "day", "days"), (3_600_000, "h", "h"), (60_000, "min", "min"), (1_000, "s", "s"))
 
 
-def why(moment: Moment, subject: str, watch: Mapping[str, Brand], evidence: Sequence[str], cascade: str) -> str:
+def why(moment: Moment, subject: str, watch: Mapping[str, Brand], evidence: Sequence[str], remark: str) -> str:
     """The sentence for a moment whose other fields are filled; `subject` is the term that its numbers are about."""
     parts = [_closed(moment, subject, watch) if moment.status == "closed" else _going_on(moment, subject, watch)]
     if evidence:
         parts.append(f", but {joined(evidence)}: a flood, not a moment")
-    elif cascade:
-        parts.append(f"; {cascade}")
+    elif remark:
+        parts.append(f"; {remark}")
     if moment.sentiment is not None and max(abs(moment.sentiment), abs(moment.sentiment_shift or 0.0)) >= _FELT:
         parts.append(f"; mood {_signed(moment.sentiment)}{_before(moment)}")
     return "".join(parts) + "."

@@ -64,6 +64,13 @@ def statuses(told: Sequence[Moment]) -> list[tuple[int, str]]:
     return [(moment.sequence, moment.status) for moment in told]
 
 
+def stage_with(posts: Sequence[Event]) -> Stage:
+    """A stage that can read these posts back."""
+    stage = Stage()
+    stage.keep(posts)
+    return stage
+
+
 # --- co-moving terms
 
 
@@ -344,6 +351,138 @@ def test_an_unmuted_brand_is_alerted_even_if_its_posts_name_a_muted_one_that_ros
     assert stage.tick(0, at(0, "brand:globex", posts)) == []
     (moment,) = stage.tick(5, at(5, "brand:acme", posts))
     assert moment.lead_term == "brand:acme"
+
+
+# --- worth an alert
+
+
+@pytest.mark.parametrize("term", ["keyword:smoke", "mention:mayor", "domain:news.example", "hashtag:fire"])
+@pytest.mark.parametrize(("alerted", "score"), [(False, 6.9), (True, 7.0)])
+def test_a_single_term_that_nobody_watches_needs_some_surprise(alerted: bool, term: str, score: float) -> None:
+    stage = Stage()
+    posts = stage.keep(talk("smoke #fire @mayor https://news.example/a", 12))
+    assert bool(stage.tick(0, at(0, term, posts, score=score))) == alerted
+    assert bool(stage.state.moments) == alerted
+
+
+def test_a_single_term_is_alerted_once_it_surprises() -> None:
+    stage = Stage()
+    posts = stage.keep(talk("smoke", 12))
+    assert stage.tick(0, at(0, "keyword:smoke", posts, score=6)) == []
+    (moment,) = stage.tick(60, at(60, "keyword:smoke", posts, "grown", began=0, score=9))
+    assert (moment.status, moment.severity) == ("opened", 1)
+    assert moment.why.endswith("; nothing else rises with it.")
+
+
+def test_two_terms_of_one_event_are_enough_however_little_each_surprises() -> None:
+    posts = talk("smoke harbour", 12)
+    surges = (at(0, "keyword:smoke", posts, score=6), at(0, "keyword:harbour", posts, score=6))
+    (moment,) = stage_with(posts).tick(0, *surges)
+    assert sorted(moment.terms) == ["keyword:harbour", "keyword:smoke"]
+    assert "nothing else rises" not in moment.why
+
+
+def test_a_term_that_was_too_little_alone_joins_the_one_that_comes_later() -> None:
+    posts = talk("smoke harbour", 12)
+    stage = stage_with(posts)
+    assert stage.tick(0, at(0, "keyword:smoke", posts, score=6)) == []
+    stage.restart()
+    (moment,) = stage.tick(40, at(40, "keyword:harbour", posts, score=6))
+    assert moment.terms == ("keyword:harbour", "keyword:smoke")
+
+
+def test_two_events_of_one_term_each_are_no_company() -> None:
+    stage = Stage()
+    fire, goal = stage.keep(talk("smoke", 12)), stage.keep(talk("penalty", 12, 100))
+    assert stage.tick(0, at(0, "keyword:smoke", fire, score=6), at(0, "keyword:penalty", goal, score=6)) == []
+
+
+def test_a_brand_is_alerted_alone_and_a_word_about_it_too() -> None:
+    stage = Stage()
+    posts = stage.keep(talk("acme recall", 12))
+    (moment,) = stage.tick(0, at(0, "keyword:recall", posts, score=5.5))
+    assert moment.brands == ("acme",)
+    (other,) = stage_with(posts).tick(0, at(0, "brand:acme", posts, score=5.5))
+    assert "nothing else rises" not in other.why
+
+
+def test_one_post_that_many_repeat_is_quoted_and_counts_less() -> None:
+    words = "the mayor calls everybody to the harbour at nine tonight"
+    reposts = [post(9 + i, f"RT @mayor: {words}", f"reader-{i}", kind="repost", target_id="0") for i in range(12)]
+    echo, fire = [post(0, words, "mayor"), *reposts], talk("harbour mayor", 13)
+    (repeated,) = stage_with(echo).tick(0, *(at(0, f"keyword:{word}", echo) for word in ("harbour", "mayor")))
+    (many,) = stage_with(fire).tick(0, *(at(0, f"keyword:{word}", fire) for word in ("harbour", "mayor")))
+    assert repeated.severity < many.severity
+    assert repeated.why.endswith(f"; 12 of 13 sampled posts repeat one post, “{words}”.")
+
+
+# --- brands that were just added
+
+
+def test_a_brand_that_was_just_added_opens_nothing_by_its_steady_traffic() -> None:
+    stage = Stage(brands=())
+    posts = stage.keep(talk("acme delivery", 12))
+    stage.tick(0)
+    stage.brands = (ACME,)
+    stage.tick(10)
+    for second in range(20, 1_200, 60):
+        stage.restart()
+        assert stage.tick(second, at(second, "brand:acme", posts, "grown" if second > 20 else "opened", began=20)) == []
+
+
+@pytest.mark.parametrize(("alerted", "second", "observed"), [(False, 599, 40), (False, 700, 17), (True, 700, 40)])
+def test_it_is_alerted_once_it_grows_beyond_what_it_had_when_new(alerted: bool, second: float, observed: int) -> None:
+    stage = Stage(brands=())
+    posts = stage.keep(talk("acme delivery", 12))
+    stage.tick(-1)
+    stage.brands = (ACME,)
+    stage.tick(0, at(0, "brand:acme", posts, observed=12))
+    assert bool(stage.tick(second, at(second, "brand:acme", posts, "grown", began=0, observed=observed))) == alerted
+
+
+def test_a_surge_that_began_later_is_judged_as_any_other() -> None:
+    stage = Stage(brands=())
+    posts = stage.keep(talk("acme delivery", 12))
+    stage.tick(-1)
+    stage.brands = (ACME,)
+    stage.tick(0, at(0, "brand:acme", posts, observed=90))
+    stage.tick(300, at(300, "brand:acme", posts, "faded", began=0))
+    assert len(stage.tick(700, at(700, "brand:acme", posts, observed=12))) == 1
+
+
+def test_a_brand_that_left_the_watchlist_is_new_when_it_comes_back() -> None:
+    stage = Stage()
+    posts = stage.keep(talk("acme delivery", 12))
+    stage.tick(0)
+    stage.brands = ()
+    stage.tick(5)
+    stage.brands = (ACME,)
+    assert stage.tick(10, at(10, "brand:acme", posts)) == []
+
+
+def test_brands_that_are_there_when_curate_starts_are_old_and_stay_so() -> None:
+    stage = Stage()
+    posts = stage.keep(talk("acme delivery", 12))
+    stage.tick(0)
+    stage.restart()
+    assert len(stage.tick(1, at(1, "brand:acme", posts))) == 1
+
+
+def test_a_state_from_before_brands_were_remembered_takes_them_for_old() -> None:
+    sections = CurateState().snapshot()
+    del sections["brands"]
+    stage = Stage()
+    stage.state = CurateState.restore(sections, stage.params)
+    assert len(stage.tick(1, at(1, "brand:acme", stage.keep(talk("acme delivery", 12))))) == 1
+
+
+def test_a_new_brand_may_join_the_moment_of_its_event() -> None:
+    stage = Stage(brands=())
+    posts = stage.keep(talk("acme smoke #harbourfire", 12))
+    stage.tick(0, at(0, "hashtag:harbourfire", posts))
+    stage.brands = (ACME,)
+    (update,) = stage.tick(20, at(20, "brand:acme", posts))
+    assert update.brands == ("acme",)
 
 
 # --- organic or not

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.severity import MAX_INORGANIC, Weight, severity
+from streams.severity import MAX_INORGANIC, MAX_UNWATCHED_INORGANIC, Weight, severity
 
 SMALL = Weight(score=12, peak=12, expected=1.0, voices=12)
 BAD_MOOD = Weight(score=30, peak=100, expected=5, voices=200, sentiment_shift=-0.5, brand=True)
@@ -26,6 +26,8 @@ weights = st.builds(
     sentiment_shift=st.none() | st.floats(-2, 2),
     brand=st.booleans(),
     organic=st.booleans(),
+    lone=st.booleans(),
+    echo=st.booleans(),
 )
 
 
@@ -37,6 +39,10 @@ weights = st.builds(
         (7, BAD_MOOD),
         (7, CROWD),
         (10, HUGE),
+        (2, dataclasses.replace(SMALL, lone=True)),
+        (1, dataclasses.replace(SMALL, lone=True, echo=True)),
+        (7, dataclasses.replace(BAD_MOOD, lone=True, echo=True)),
+        (MAX_UNWATCHED_INORGANIC, dataclasses.replace(HUGE, organic=False, brand=False)),
         (MAX_INORGANIC, dataclasses.replace(HUGE, organic=False)),
     ],
 )
@@ -54,8 +60,9 @@ def test_more_of_one_thing_is_never_less_severe(one: Weight, other: Weight) -> N
     for name in ("score", "peak", "voices", "reach", "brand", "organic"):
         low, high = sorted((getattr(one, name), getattr(other, name)))
         assert severity(_with(one, name, low)) <= severity(_with(one, name, high)), name
-    low, high = sorted((one.expected, other.expected))
-    assert severity(_with(one, "expected", high)) <= severity(_with(one, "expected", low))
+    for name in ("expected", "lone", "echo"):
+        low, high = sorted((getattr(one, name), getattr(other, name)))
+        assert severity(_with(one, name, high)) <= severity(_with(one, name, low)), name
 
 
 @given(weights, st.floats(-2, 0), st.floats(-2, 0))
