@@ -23,6 +23,7 @@ import polars as pl
 from schemas import frames
 from schemas.errors import BrokenLog
 from schemas.packets import NO_CLOCK_MS, Packet, Segment, facet_rows, term_rows
+from streams.cells import slices_by
 from streams.segments import STEP_MS
 
 
@@ -175,7 +176,7 @@ def _provisional(state: AlignmentState, packet: Packet) -> int:
 
 
 def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]]) -> list[Piece]:
-    terms, facets = _by_segment(term_rows(packet)), _by_segment(facet_rows(packet))
+    terms, facets = slices_by("segment", term_rows(packet)), slices_by("segment", facet_rows(packet))
     return [
         Piece(
             segment.step_ms,
@@ -188,11 +189,6 @@ def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]]) -> list[Piece
         )
         for number, segment in wanted
     ]
-
-
-def _by_segment(rows: pl.DataFrame) -> dict[int, pl.DataFrame]:
-    parts = rows.partition_by("segment", as_dict=True, include_key=False, maintain_order=True)
-    return {int(key[0]): part for key, part in parts.items()}
 
 
 def dump_piece(piece: Piece) -> bytes:

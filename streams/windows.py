@@ -16,16 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from schemas import frames
 from schemas.windows import FACET_WINDOW_ROWS, TOTAL_ROWS, WINDOW_MS, WINDOW_ROWS
 from streams.alignment import Piece
-from streams.cells import CELL, CELLS, FACET, SUMS, add_cells, add_facets, by_window, negated
+from streams.cells import CELL, CELLS, FACET, SUMS, add_cells, add_facets, by_window, negated, slices_by
 from streams.partition import EVERYWHERE, partition_of
 
-_STAMPED_TERMS = {**frames.TERM_ROWS, "step_ms": pl.Int64(), "part": pl.String()}
-_STAMPED_FACETS = {**frames.FACET_ROWS, "step_ms": pl.Int64(), "part": pl.String()}
 _SENT = {"window_start_ms": pl.Int64(), "term": pl.String()}
 _COMPACT_PARTS = 32  # keeps an open window near the size of its distinct terms
 
@@ -151,21 +150,25 @@ class _Out:
 
 def _stamped(state: WindowState, pieces: Sequence[Piece], floor_ms: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All rows with their second and part; what was already counted of an open segment is taken off again."""
-    terms, facets = [frames.empty(_STAMPED_TERMS)], [frames.empty(_STAMPED_FACETS)]
+    terms, facets = [frames.empty(frames.TERM_ROWS)], [frames.empty(frames.FACET_ROWS)]
+    steps_ms, parts = [floor_ms], [""]
     for piece in pieces:
-        stamp = (
-            pl.lit(max(piece.step_ms, floor_ms)).alias("step_ms"),
-            pl.lit(f"{piece.source}:{piece.start}-{piece.end}").alias("part"),
-        )
         before = state.applied.pop(piece.source, None)
         if not piece.final:
             state.applied[piece.source] = piece
-        terms.append(piece.terms.with_columns(*stamp))
-        facets.append(piece.facets.with_columns(*stamp))
-        if before is not None:
-            terms.append(negated(before.terms).with_columns(*stamp))
-            facets.append(negated(before.facets).with_columns(*stamp))
-    return pl.concat(terms), pl.concat(facets)
+        terms += [piece.terms] if before is None else [piece.terms, negated(before.terms)]
+        facets += [piece.facets] if before is None else [piece.facets, negated(before.facets)]
+        stamps = 1 if before is None else 2
+        steps_ms += [max(piece.step_ms, floor_ms)] * stamps
+        parts += [f"{piece.source}:{piece.start}-{piece.end}"] * stamps
+    return _with_stamps(terms, steps_ms, parts), _with_stamps(facets, steps_ms, parts)
+
+
+def _with_stamps(tables: Sequence[pl.DataFrame], steps_ms: Sequence[int], parts: Sequence[str]) -> pl.DataFrame:
+    """The tables as one, each row stamped with the second and the part of its table."""
+    of = np.repeat(np.arange(len(tables)), [table.height for table in tables])
+    stamps = (pl.Series("step_ms", steps_ms, pl.Int64).gather(of), pl.Series("part", parts, pl.String).gather(of))
+    return pl.concat(tables, rechunk=True).with_columns(*stamps)
 
 
 def _add_to_open(state: WindowState, terms: pl.DataFrame, facets: pl.DataFrame, watermark_ms: int, params: WindowParams) -> None:
@@ -276,8 +279,7 @@ def _per_step(on_time: pl.DataFrame) -> dict[int, pl.DataFrame]:
     lists = ["authors", "sample_hashes", "sample_partitions", "sample_offsets"]
     merged = on_time.group_by(keys).agg(pl.col(SUMS).sum(), pl.col(lists).explode(empty_as_null=False))
     ordered = merged.filter(pl.any_horizontal(pl.col(SUMS) != 0)).sort(keys).select("step_ms", *frames.TERM_ROWS)
-    parts = ordered.partition_by("step_ms", as_dict=True, include_key=False, maintain_order=True)
-    return {int(key[0]): part for key, part in parts.items()}
+    return slices_by("step_ms", ordered)
 
 
 def _events(late: pl.DataFrame, params: WindowParams) -> int:
