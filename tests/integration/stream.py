@@ -21,14 +21,15 @@ from schemas.watchlist import Brand
 START_MS = 1_710_000_000_000
 MINUTES = 20
 PARTITIONS = 3
-RATE_PER_S = 4
+EVERY_S = 3  # talk comes in gusts: a second with posts costs the same for one post as for a hundred
+POSTS = 12  # in each
 WINDOW_MS = 10_000
 BRANDS = (Brand(id="acme", aliases=("acme",), hashtags=("acmefire",)), Brand(id="zenit", aliases=("zenit",), handles=("zenitfc",)))
 SURGES = (  # second of the stream: detect wants ten minutes before it says anything
     (640, "#acmefire", "smoke over the acme plant"),
     (880, "#derbynight", "zenit @zenitfc scored twice"),
 )
-SURGE_S, SURGE_PER_S = 45, 6
+SURGE_S, SURGE_POSTS = 45, 18
 
 _PLAIN = "garden bicycle harbour pancake lantern violin mountain thunder notebook sparrow kettle marble orchard tunnel blanket"
 _WORDS = tuple(_PLAIN.split())
@@ -73,8 +74,8 @@ def make_stream(seed: int) -> tuple[list[Message], Counter[str]]:
     messages: list[Message] = []
     broken: Counter[str] = Counter()
     posts: list[dict[str, object]] = []
-    for second in range(MINUTES * 60):
-        for _ in range(rng.randint(RATE_PER_S - 2, RATE_PER_S + 2)):
+    for second in range(0, MINUTES * 60, EVERY_S):
+        for _ in range(rng.randint(POSTS - 4, POSTS + 4)):
             at_ms = START_MS + second * 1_000 + rng.randrange(1_000)
             if rng.random() < 0.01:
                 reason, value = _broken(rng, len(messages))
@@ -86,7 +87,7 @@ def make_stream(seed: int) -> tuple[list[Message], Counter[str]]:
                 messages += _said(rng, _ordinary(rng), at_ms, posts)
         for start, tag, text in SURGES:
             if start <= second < start + SURGE_S:
-                for _ in range(SURGE_PER_S):
+                for _ in range(SURGE_POSTS):
                     words = f"{text} {' '.join(rng.sample(_RARE_WORDS, 6))} {tag}"
                     messages += _said(rng, words, START_MS + second * 1_000 + rng.randrange(1_000), posts)
     for reason in sorted(set(BROKEN_REASONS) - set(broken)):  # the rare ones too
@@ -201,7 +202,7 @@ def _said(rng: random.Random, text: str, at_ms: int, posts: list[dict[str, objec
         event["created_ms"] = rng.choice([_FUTURE_MS, _PAST_MS]) if rng.random() < 0.005 else created_ms
     posts.append(event)
     message = Message(_partition(number), number.encode(), orjson.dumps(event), at_ms)
-    again = message._replace(timestamp_ms=at_ms + rng.randint(1_000, 100_000))
+    again = message._replace(timestamp_ms=at_ms + rng.randint(1, 33) * EVERY_S * 1_000)
     return [message, again] if rng.random() < 0.03 else [message]
 
 
