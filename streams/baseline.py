@@ -137,7 +137,8 @@ def surprise(counts: Floats, mean: Floats, dispersion: Floats) -> Floats:
     where it matters and needs no incomplete beta function.
     """
     shape = 1.0 / dispersion
-    log_first = _log_gamma(counts + shape) - _log_gamma(shape) - _log_gamma(counts + 1.0)
+    total, own, factorial = _log_gamma(np.stack([counts + shape, shape, counts + 1.0]))
+    log_first = total - own - factorial
     log_first -= shape * np.log1p(mean * dispersion) + counts * np.log1p(shape / mean)
     success = mean / (mean + shape)
     ratio = np.maximum(success * (counts + shape) / (counts + 1.0), success)

@@ -12,7 +12,8 @@ from schemas.candidates import MAX_SAMPLES, Phase, Surge
 from streams.baseline import SCALES_MS, Floats, Ints, surprise
 from streams.sketches import count_authors, merge_samples
 from streams.surge_params import SurgeParams
-from streams.term_table import Hashes, Rows, TermTable
+from streams.term_records import Records
+from streams.term_table import Hashes, TermTable
 from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, split
 
 # A surge stays open while any scale up to this one (5 min) or the one that opened it says so: its pauses are not its end.
@@ -65,7 +66,7 @@ class TermVerdict:
         return int(np.argmax(np.where(scales, self.score, -1.0)))
 
 
-def judge(table: TermTable, slots: Ints, records: Rows, surging: Ints, params: SurgeParams) -> Verdict:
+def judge(table: TermTable, slots: Ints, records: Records, surging: Ints, params: SurgeParams) -> Verdict:
     """Scores of the records, of which the last is the total of all, that may open a surge, get a track or have an open surge.
 
     A term that merely follows all others has no surge: what is expected of it grows with them.

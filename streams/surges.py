@@ -20,7 +20,8 @@ from schemas.candidates import Surge
 from streams.baseline import Ints
 from streams.surge_life import Verdict, follow, judge, open_surge
 from streams.surge_params import SurgeParams
-from streams.term_table import TOTAL, Hashes, Rows, TermTable
+from streams.term_records import Records
+from streams.term_table import TOTAL, Hashes, TermTable
 from streams.tracks import WATCHED_PREFIX, Track, compact, record
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
@@ -104,7 +105,7 @@ class _Touched:
     """The distinct terms with news or an open surge, and the total of all at the end."""
 
     slots: Ints
-    records: Rows
+    records: Records
     rows: Ints  # of the counted rows, those whose term has a slot ...
     places: Ints  # ... and where among the records
     surging: Ints  # places of the terms with an open surge
