@@ -55,14 +55,16 @@ class ComovingParams:
     context_share: float = 0.4  # of the posts of both that hold the same word: what both are about ...
     context_words: int = 3  # ... if there are so many; one or two may be what the whole stream is about
     context_posts: int = 4  # of both
-    likeness: float = 0.45  # cosine of the shares of words: of one event 0.5 to 0.9, of two 0.1, at one brand 0.35 ...
-    kin_words: int = 2  # ... if so many members of the moment at once ...
-    kin_share: float = 0.25  # ... are in so many of the term's posts, or `bridge_share` of them name the lead ...
+    likeness: float = 0.45  # cosine of the shares of words: of one event mostly 0.4 to 0.8, of two 0.1, at one brand up to 0.4 ...
+    # ... if `bridge_share` of the posts name the lead ...
     brand_share: float = 0.8  # ... or so many of the posts of both name the same brand
+    kin_likeness: float = 0.25  # enough of it ...
+    kin_words: int = 2  # ... if so many members of the moment at once ...
+    kin_share: float = 0.25  # ... are in so many of the term's posts; of two events seldom a tenth, and then unlike
 
     def __post_init__(self) -> None:
-        if not 0 < self.likeness <= 1 or not 0 < self.kin_share <= 1 or self.kin_words < 1:
-            raise ValueError("expected likeness and kin_share above 0 and at most 1, kin_words at least 1")
+        if not all(0 < share <= 1 for share in (self.likeness, self.kin_likeness, self.kin_share, self.brand_share)):
+            raise ValueError("likeness, kin_likeness, kin_share and brand_share must be above 0 and at most 1")
         if not 0 < self.bridge_share <= self.lead_share <= 1 or not 0 < self.member_share <= 1:
             raise ValueError("expected 0 < bridge_share <= lead_share <= 1 and 0 < member_share <= 1")
 
@@ -89,11 +91,10 @@ def link(
     counts = Counter(name for post in posts for name in post.terms)
     alike = _likeness(term, counts, len(posts), footprint, talk)
     kin = _kin(term, posts, footprint, params)
-    akin = kin or bridges >= max(params.bridge_share * len(posts), params.min_shared)
-    akin = akin or _same_brand(counts, len(posts), footprint, params)
-    if kin and any(footprint.share(f"{kind}:{_value(term)}") >= params.lead_share for kind in ("keyword", "hashtag")):
-        return 0.2  # #fireball, where the posts of the lead say fireball
-    if akin and alike >= params.likeness:
+    if kin and _same_word(term, footprint, params):
+        return 0.2
+    akin = bridges >= max(params.bridge_share * len(posts), params.min_shared) or _same_brand(counts, len(posts), footprint, params)
+    if (kin and alike >= params.kin_likeness) or (akin and alike >= params.likeness):
         return 0.1 + 0.1 * alike
     return 0.1 if _same_context(term, counts, len(posts), footprint, params) else 0.0
 
@@ -142,6 +143,12 @@ def _kin(term: str, posts: Sequence[Post], footprint: Footprint, params: Comovin
     members = [name for name in footprint.terms[1:] if not name.startswith("brand:") and _value(name) not in named]
     kin = sum(sum(post.holds(name) for name in members) >= params.kin_words for post in posts)
     return kin >= max(params.kin_share * len(posts), params.min_shared)
+
+
+def _same_word(term: str, footprint: Footprint, params: ComovingParams) -> bool:
+    """#fireball, where fireball rises with the lead or is said with it."""
+    others = {f"{kind}:{_value(term)}" for kind in ("keyword", "hashtag")}
+    return any(other in footprint.terms or footprint.share(other) >= params.lead_share for other in others)
 
 
 def _same_brand(counts: Mapping[str, int], posts: int, footprint: Footprint, params: ComovingParams) -> bool:

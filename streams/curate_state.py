@@ -6,16 +6,17 @@ cooling ones, and the usual talk by its own module. Restored from a snapshot and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from schemas.candidates import MAX_SAMPLES, SampleRef, Surge
 from schemas.moments import Moment
-from schemas.watchlist import Sensitivity
+from schemas.watchlist import Brand, Sensitivity
 from streams.comoving import ComovingParams, Footprint
 from streams.explain import Explanation
+from streams.newcomers import greet
 from streams.organic import OrganicParams, Verdict
 from streams.talk import Talk, UsualTalk
 
@@ -152,6 +153,13 @@ class CurateState:
         self.usual = UsualTalk()
         self.first_seen_ms: dict[str, int] | None = None  # by brand id, None before the first call; see streams.newcomers
         self.home: dict[str, OpenMoment] = {}  # term -> the open moment it is a member of
+
+    @classmethod
+    def fresh(cls, brands: Sequence[Brand]) -> CurateState:
+        """The state before the first call, of a worker that starts with these brands: they are old."""
+        state = cls()
+        state.first_seen_ms = greet(None, brands, 0)
+        return state
 
     def snapshot(self) -> dict[str, bytes]:
         """The state in named sections; a section that did not change keeps its bytes."""

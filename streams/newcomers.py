@@ -3,7 +3,8 @@
 Ingest counts a brand from the moment it is watched, so its past is empty whatever its real one is. For `new_brand_ms` of log time
 its surges open nothing, though they may join a moment; what was counted meanwhile is taken for usual, and a surge that
 outlasts it must grow beyond that.
-Brands that are there when curate is first called are old. Deterministic by the watchlists passed to each call.
+Brands that are there when curate starts (`CurateState.fresh`), or else when it is first called, are old.
+Deterministic by the watchlists passed to each call.
 """
 
 from __future__ import annotations

@@ -88,6 +88,13 @@ def test_a_second_hashtag_of_an_event_is_linked_by_what_is_said_with_it(expected
     assert linked("hashtag:fireball", talk(about, 16, 500), moment) == expected
 
 
+def test_a_hashtag_is_linked_to_where_its_word_rises() -> None:
+    moment = footprint(METEOR, "hashtag:meteornorthgate", "keyword:meteor", "keyword:northgate", "keyword:fireball")
+    posts = [*talk("meteor northgate #fireball", 5, 500), *talk("feuerkugel himmel fenster #fireball", 10, 600)]
+    assert linked("hashtag:fireball", posts, moment)
+    assert not linked("hashtag:fireball", talk("whisky with cinnamon #fireball", 15, 700), moment)
+
+
 def test_a_second_hashtag_is_not_linked_by_words_that_do_not_rise() -> None:
     assert not linked("hashtag:fireball", talk("meteor northgate #fireball", 16, 500), footprint(METEOR, "hashtag:meteornorthgate"))
 

@@ -450,6 +450,12 @@ def test_a_surge_that_began_later_is_judged_as_any_other() -> None:
     assert len(stage.tick(700, at(700, "brand:acme", posts, observed=12))) == 1
 
 
+def test_a_brand_added_before_anything_ever_surged_is_new() -> None:
+    stage = Stage()
+    stage.state = CurateState.fresh([])
+    assert stage.tick(0, at(0, "brand:acme", stage.keep(talk("acme delivery", 12)))) == []
+
+
 def test_a_brand_that_left_the_watchlist_is_new_when_it_comes_back() -> None:
     stage = Stage()
     posts = stage.keep(talk("acme delivery", 12))
