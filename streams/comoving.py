@@ -23,7 +23,6 @@ from streams.posts import Post, voices
 from streams.talk import Talk
 
 _MAX_VOCABULARY = 200
-_SILENCE = Talk()
 
 
 class Footprint(msgspec.Struct):
@@ -70,9 +69,12 @@ class ComovingParams:
 
 
 def link(
-    term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Footprint, params: ComovingParams, talk: Talk = _SILENCE
+    term: str, posts: Sequence[Post], hashes: Sequence[int], footprint: Footprint, params: ComovingParams, talk: Talk | None = None
 ) -> float:
-    """How strongly the term belongs to the moment, 0: not at all. `posts` and `hashes` are the term's own samples."""
+    """How strongly the term belongs to the moment, 0: not at all. `posts` and `hashes` are the term's own samples.
+
+    What is said alike is evidence against `talk`, all that is usually said; without, it is none.
+    """
     enough = min(len(posts), footprint.posts) >= params.context_posts
     posts = voices(posts)
     lead = max(
@@ -89,13 +91,15 @@ def link(
     if not enough:
         return 0.0
     counts = Counter(name for post in posts for name in post.terms)
-    alike = _likeness(term, counts, len(posts), footprint, talk)
-    kin = _kin(term, posts, footprint, params)
-    if kin and _same_word(term, footprint, params):
-        return 0.2
-    akin = bridges >= max(params.bridge_share * len(posts), params.min_shared) or _same_brand(counts, len(posts), footprint, params)
-    if (kin and alike >= params.kin_likeness) or (akin and alike >= params.likeness):
-        return 0.1 + 0.1 * alike
+    if talk is not None:
+        alike = _likeness(term, counts, len(posts), footprint, talk)
+        kin = _kin(term, posts, footprint, params)
+        akin = bridges >= max(params.bridge_share * len(posts), params.min_shared)
+        akin = akin or _same_brand(counts, len(posts), footprint, params)
+        if (kin and alike >= params.kin_likeness) or (akin and alike >= params.likeness):
+            return 0.1 + 0.1 * alike
+        if kin and _same_word(term, footprint, params):
+            return 0.1
     return 0.1 if _same_context(term, counts, len(posts), footprint, params) else 0.0
 
 

@@ -32,6 +32,7 @@ class CurateParams:
 
     min_score: float = 5.0  # of a brand with medium sensitivity; of other terms detect knows best how much is enough
     gather_ms: int = 0  # how long a surge waits for others of its event; those that come later join the open moment anyway
+    near_ms: int = 120_000  # or two of its time scales: later, what is said alike makes no event of two; it was said before
     update_ms: int = 15_000  # between two statements about a moment
     growth: float = 1.5  # a peak so many times the one last told is news
     severity_step: int = 2
@@ -54,8 +55,8 @@ class CurateParams:
             raise ValueError(f"gather_ms must be 0 to 1000, or alerts come too late: {self.gather_ms}")
         if self.growth <= 1 or self.severity_step < 1 or self.sentiment_turn <= 0:
             raise ValueError("growth must be above 1, severity_step at least 1, sentiment_turn above 0")
-        if min(self.update_ms, self.quiet_ms) <= 0 or min(self.cooldown_ms, self.new_brand_ms) < 0:
-            raise ValueError("update_ms and quiet_ms must be above 0, cooldown_ms and new_brand_ms not below 0")
+        if min(self.update_ms, self.quiet_ms) <= 0 or min(self.cooldown_ms, self.new_brand_ms, self.near_ms) < 0:
+            raise ValueError("update_ms and quiet_ms must be above 0, cooldown_ms, new_brand_ms and near_ms not below 0")
         if min(self.max_open, self.max_members, self.max_waiting, self.max_posts) < 1:
             raise ValueError("max_open, max_members, max_waiting and max_posts must be at least 1")
 

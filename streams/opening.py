@@ -64,7 +64,7 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
         hashes = [ref.id_hash for ref in waiting.surge.samples]
         heard = term.startswith("brand:") and not is_muted_brand(term, desk.watch)  # by no silent moment is it to be swallowed
         homes = [moment for moment in state.moments.values() if not (heard and moment.silent)]
-        home = _home(state, homes, term, posts, hashes, params)
+        home = _home(state, homes, waiting.surge, posts, params)
         if home is not None:
             _join(state, home, waiting, params)
         elif (
@@ -100,12 +100,24 @@ def _ready(state: CurateState, desk: Desk, params: CurateParams) -> list[Waiting
     return sorted(ready, key=lambda waiting: lead_order(waiting.surge, desk.watch))
 
 
+def _is_near(moment: OpenMoment, surge: Surge, params: CurateParams) -> bool:
+    """Whether the surge began soon after the moment opened, on the time scale of both."""
+    scale_ms = max(surge.scale_ms, moment.members[moment.lead].crest.scale_ms)
+    return surge.opened_ms - moment.opened_ms <= max(params.near_ms, 2 * scale_ms)
+
+
 def _home(
-    state: CurateState, moments: list[OpenMoment], term: str, posts: list[Post], hashes: list[int], params: CurateParams
+    state: CurateState, moments: list[OpenMoment], surge: Surge, posts: list[Post], params: CurateParams
 ) -> OpenMoment | None:
     """The open moment that the term belongs to, the oldest of equals."""
+    hashes, talk = [ref.id_hash for ref in surge.samples], state.usual.everything
     links = [
-        (link(term, posts, hashes, m.footprint, params.comoving, state.usual.everything), -m.opened_ms, m.moment_id, m)
+        (
+            link(surge.term, posts, hashes, m.footprint, params.comoving, talk if _is_near(m, surge, params) else None),
+            -m.opened_ms,
+            m.moment_id,
+            m,
+        )
         for m in moments
     ]
     strength, _, _, moment = max(links, key=lambda one: one[:3], default=(0.0, 0, "", None))
@@ -121,10 +133,7 @@ def _is_known(state: CurateState, waiting: Waiting, params: CurateParams) -> boo
 
 def _cools(state: CurateState, term: str, posts: list[Post], hashes: list[int], params: CurateParams) -> bool:
     footprints = (cooling.footprint for cooling in state.cooling)
-    return any(
-        term in footprint.terms or link(term, posts, hashes, footprint, params.comoving, state.usual.everything) > 0
-        for footprint in footprints
-    )
+    return any(term in footprint.terms or link(term, posts, hashes, footprint, params.comoving) > 0 for footprint in footprints)
 
 
 def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment:

@@ -23,7 +23,7 @@ def footprint(posts: Sequence[Event], *terms: str) -> Footprint:
 
 def linked(term: str, posts: Sequence[Event], moment: Footprint, *, readable: bool = True) -> bool:
     """Whether a surge of these posts belongs to the moment."""
-    return link(term, digests(posts) if readable else [], [ref_of(p).id_hash for p in posts], moment, PARAMS) > 0
+    return link(term, digests(posts) if readable else [], [ref_of(p).id_hash for p in posts], moment, PARAMS, Talk()) > 0
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_two_things_said_of_one_brand_at_once_are_one_moment_unless_they_share_n
     moment = Footprint(["hashtag:acmedown"], [], vocabulary(read), len(read))
     for expected, about in ((True, "acme flight delayed"), (False, "acme gives every customer free phones today, claim yours")):
         posts = digests(talk(about, 16, 500), acme)
-        assert (link("keyword:queue", posts, [], moment, PARAMS) > 0) == expected
+        assert (link("keyword:queue", posts, [], moment, PARAMS, Talk()) > 0) == expected
     usual = Talk(words={"acme": 1_000.0, "flight": 1_000.0}, posts=1_000.0)
     assert not link("keyword:queue", digests(talk("acme flight delayed", 16, 500), acme), [], moment, PARAMS, usual)
 

@@ -137,6 +137,18 @@ def test_a_later_surge_of_the_same_event_joins_the_open_moment() -> None:
     assert next(iter(stage.state.moments.values())).footprint.terms == ["hashtag:harbourfire", "keyword:smoke"]
 
 
+@pytest.mark.parametrize(("same", "second", "scale_ms"), [(True, 60, 10_000), (False, 200, 10_000), (True, 200, 300_000)])
+def test_a_second_hashtag_joins_by_what_is_said_with_it_if_it_comes_soon(same: bool, second: float, scale_ms: int) -> None:
+    stage = Stage()
+    first, later = (
+        stage.keep(talk("meteor northgate #meteornorthgate", 16)),
+        stage.keep(talk("meteor northgate #fireball", 16, 100)),
+    )
+    terms = ("hashtag:meteornorthgate", "keyword:meteor", "keyword:northgate")
+    stage.tick(0, *(at(0, term, first, scale_ms=scale_ms) for term in terms))
+    assert bool(stage.tick(second, at(second, "hashtag:fireball", later, scale_ms=scale_ms))) != same
+
+
 def test_terms_are_joined_by_their_references_alone_if_no_post_can_be_read() -> None:
     stage = Stage()
     posts = talk("#harbourfire smoke", 12)
