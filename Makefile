@@ -11,6 +11,11 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 LOCK_ARGS ?=
+SOAK_SECONDS ?= 1200
+FAULTS_SECONDS ?= 3600
+FAULTS_SEED ?= 1
+FAULTS_ROWS ?=
+NAB ?= ../shared/bench/nab
 SOURCES := $(wildcard schemas streams agents tests deploy)
 FAST := -m "not integration and not kafka" --ignore=tests/faults
 
@@ -19,15 +24,19 @@ FAST := -m "not integration and not kafka" --ignore=tests/faults
 UV_COMPILE = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock" $(LOCK_ARGS)
 
+# What drumbeat is compared with has an environment of its own: its lock is no business of the product's.
+UV_PEERS = env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make bench-peers" $(LOCK_ARGS)
+
 # Targets whose code is not in this tree; `make help` does not promise them.
 ABSENT := $(if $(wildcard agents/generate.py),,generated) $(if $(wildcard tests/faults/test_*.py),,faults) \
-	$(if $(wildcard tests/benchmarks/__main__.py),,bench)
+	$(if $(wildcard tests/benchmarks/__main__.py),,bench bench-quick bench-peers)
 
 .DEFAULT_GOAL := help
-.PHONY: $(filter-out $(ABSENT),help setup demo test check fmt lint type generated fast faults bench lock clean)
+.PHONY: $(filter-out $(ABSENT),help setup demo test check fmt lint type generated fast faults sabotage soak bench bench-quick bench-peers bench-moments lock clean)
 
 help: ## print this
-	@awk -F ':.*## ' -v absent=' $(ABSENT) ' '/^[a-z]+:.*## / && !index(absent, " " $$1 " ") {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' -v absent=' $(ABSENT) ' '/^[a-z-]+:.*## / && !index(absent, " " $$1 " ") {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## make .venv from requirements.lock (hashes checked); does nothing when up to date
 
@@ -60,15 +69,30 @@ else
 generated: ;
 endif
 
-ifeq ($(filter faults,$(ABSENT)),)
-faults: setup ## the long tests: crashes, zombies, a broker and a ClickHouse that go away
-	$(PYTEST) tests/faults --durations=10 $(PYTEST_ARGS)
-endif
+faults: setup ## kills, zombies, brokers, networks and ClickHouse that go away, on Apache Kafka; FAULTS_SECONDS=3600 is about 200 kills
+	$(PYTEST) tests/faults $(PYTEST_ARGS)
+	$(BIN)/python -m tests.faults --seconds $(FAULTS_SECONDS) --seed $(FAULTS_SEED) $(if $(FAULTS_ROWS),--rows $(FAULTS_ROWS))
+
+sabotage: setup ## workers with one mechanism broken: does the fault suite notice each of them?
+	$(BIN)/python -m tests.faults --sabotages --seed $(FAULTS_SEED)
+
+soak: setup ## a worker under ever new terms and ids: does its memory stay flat? SOAK_SECONDS=300 for less than 20 minutes
+	$(BIN)/python -m tests.faults.soak --seconds $(SOAK_SECONDS)
 
 ifeq ($(filter bench,$(ABSENT)),)
-bench: setup ## events/s and delays against the stored baseline
+bench: setup ## drumbeat beside the limit, plain Faust, Quix Streams and Bytewax; 10 minutes, alone on the machine. BENCH_ARGS=--quick
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+bench-quick: setup ## the pure pipeline against its baseline; BENCH_ARGS=--write makes a new one
+	$(BIN)/python -m tests.benchmarks.quick $(BENCH_ARGS)
+
+bench-peers: setup ## write tests/benchmarks/peers.txt anew from peers.in
+	$(UV_PEERS) --output-file tests/benchmarks/peers.txt tests/benchmarks/peers.in
 endif
+
+bench-moments: setup ## what is found in ten public series (NAB=DIR) and of planted moments; minutes
+	$(BIN)/python -m tests.benchmarks.moments --nab $(NAB) --lofo
+	$(BIN)/python -m tests.benchmarks.moments.planted
 
 lock: setup ## write the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) --all-extras --output-file requirements.lock pyproject.toml

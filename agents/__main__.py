@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from agents.cli import backtest, demo, doctor, exits, moments, query, replay, schema, topics, watchlist, worker
+from agents.cli import backtest, demo, doctor, exits, moments, offsets, query, replay, schema, topics, verify, watchlist, worker
 from agents.cli.parser import OneLineParser, common_options
 from agents.settings import Settings, load_settings
 from schemas.errors import BadDeploy, ConfigurationError, DrumbeatError
 
-COMMANDS = (demo, worker, replay, backtest, topics, schema, watchlist, moments, query, doctor)
+COMMANDS = (demo, worker, replay, backtest, topics, schema, watchlist, moments, query, verify, offsets, doctor)
 OWN_LOGGING = (demo.run, worker.run)  # these set up logs of their own; the others speak through their output only
 
 

@@ -43,7 +43,6 @@ def build_app(settings: Settings, sources: Sequence[RecordSource]) -> App:
     )
     for source in sources:
         source.channel = app.channel(maxsize=CHANNEL_BATCHES)
-        source.flow_control = app.flow_control
         app.agent(source.channel, name=source.name)(_feed(source))
     return app
 

@@ -19,8 +19,8 @@ from schemas.moments import Moment, encode_moment
 from schemas.watchlist import Brand
 from streams.dedup import DedupParams
 from streams.detect import DetectParams
-from streams.ingest import Record
 from streams.pipeline import Pipeline, PipelineOutput, PipelineParams
+from streams.records import Record
 from streams.windows import WindowParams
 
 FEED_RECORDS = 4_096  # records per step; what comes out does not depend on it

@@ -82,11 +82,12 @@ class BacktestWindows:
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per (term, window): of rows with one key the highest version, and the parts of a window added."""
+    """One row per (term, window) that is not 0: of rows with one key the highest version, and the parts of a window added."""
     return (
         _latest(rows)
         .group_by(_WINDOW)
         .agg(*(pl.col(name).sum() for name in frames.COUNTS), pl.col("authors").list.explode())
+        .filter(pl.col("events") != 0)
         .with_columns(pl.col("authors").list.unique().list.sort().list.head(frames.SKETCH_SIZE))
         .sort("window_start_ms", "term")
     )

@@ -2,11 +2,14 @@
 
 A state is named sections of bytes. Each section is cut into chunks named by their content, so a section that did not
 change since the last checkpoint is not sent again. A manifest, written when all chunks are acknowledged, lists them;
-two manifest slots are used in turn, so a torn checkpoint leaves the one before whole. Chunks that neither manifest
-needs are removed by tombstones.
+two manifest slots are used in turn, so a torn checkpoint leaves the one before whole.
+
+A worker that was stopped and wakes up may write beside its successor. So whatever is written belongs to one life of a
+writer: it refers to its own chunks only, and removes only what it wrote itself or found when it loaded. A state is a
+function of the owner's log, so of all complete manifests, by whomever, the one with the highest offset is the newest.
 
 Written means, in this order: 1 all chunks acknowledged, 2 the manifest acknowledged, 3 only then may offsets be
-committed and older chunks removed.
+committed and older chunks, and what earlier writers left, be removed.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cramjam
 import msgspec
@@ -30,19 +35,11 @@ _log = logging.getLogger(__name__)
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One complete checkpoint."""
+    """One complete checkpoint of one writer."""
 
     number: int
     offset: int  # of the owner's input: where to read on
     sections: dict[str, tuple[str, ...]]  # section -> names of its chunks
-
-
-@dataclass(slots=True)
-class Kept:
-    """What is known to be on the topic for one owner."""
-
-    manifests: list[Manifest] = field(default_factory=list)  # oldest first, at most two
-    chunks: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,77 +50,116 @@ class Checkpoint:
     sections: dict[str, bytes]
 
 
+class Place(NamedTuple):
+    """Where a chunk (by content) or a manifest (by slot) of a writer is; a record without writer is from before 0.2."""
+
+    writer: str
+    kind: str
+    name: str
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What the topic holds of one owner, record by record."""
+
+    owner: str
+    chunks: dict[Place, bytes] = field(default_factory=dict)
+    manifests: dict[Place, Manifest] = field(default_factory=dict)
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """One record in order; a value None removes what is there."""
+        owner, *writer, kind, name = key.decode().split("|")
+        if owner != self.owner:
+            return
+        place = Place("".join(writer), kind, name)
+        if value is None:
+            self.chunks.pop(place, None)
+            self.manifests.pop(place, None)
+        elif kind == "manifest":
+            self.manifests[place] = msgspec.msgpack.decode(value, type=Manifest)
+        else:
+            self.chunks[place] = value
+
+    def newest(self) -> Checkpoint | None:
+        """The complete checkpoint with the highest offset; incomplete ones are passed over."""
+        found: tuple[Manifest, str] | None = None
+        for place, manifest in self.manifests.items():
+            if not all(self._chunk(place.writer, name) for names in manifest.sections.values() for name in names):
+                _log.warning("checkpoint of %s at offset %d is incomplete, passed over", self.owner, manifest.offset)
+            elif found is None or manifest.offset > found[0].offset:
+                found = manifest, place.writer
+        if found is None:
+            return None
+        manifest, writer = found
+        unpacked = {
+            section: b"".join(self._unpacked(writer, name) for name in names) for section, names in manifest.sections.items()
+        }
+        return Checkpoint(manifest.offset, unpacked)
+
+    def _chunk(self, writer: str, name: str) -> bytes | None:
+        return self.chunks.get(Place(writer, "chunk", name))
+
+    def _unpacked(self, writer: str, name: str) -> bytes:
+        return bytes(cramjam.zstd.decompress(self.chunks[Place(writer, "chunk", name)]))
+
+
 class Checkpoints:
-    """Checkpoints of one owner (an agent's partition) on one partition of the checkpoint topic."""
+    """Checkpoints of one owner (an agent's partition) on one partition of the checkpoint topic, by one writer: this object."""
 
     def __init__(self, settings: Settings, producer: AIOKafkaProducer, owner: str, partition: int) -> None:
         self.settings = settings
         self.producer = producer
         self.owner = owner
         self.partition = TopicPartition(settings.topics.checkpoints, partition)
-        self.kept = Kept()
+        self.writer = uuid.uuid4().hex[:12]
+        self.manifests: list[Manifest] = []  # ours on the topic, oldest first, at most two
+        self.chunks: set[str] = set()  # ours on the topic
+        self._found: list[Place] = []  # of earlier writers, to be removed once we have a checkpoint of our own
 
     async def load(self) -> Checkpoint | None:
-        """The newest complete checkpoint, or None; an incomplete newer one is passed over."""
-        chunks, manifests = await self._read()
-        self.kept = Kept([], set(chunks))
-        for manifest in sorted(manifests, key=lambda one: one.number):
-            if all(name in chunks for names in manifest.sections.values() for name in names):
-                self.kept.manifests.append(manifest)
-            else:
-                _log.warning("checkpoint %d of %s is incomplete, passed over", manifest.number, self.owner)
-        if not self.kept.manifests:
-            return None
-        newest = self.kept.manifests[-1]
-        sections = {
-            section: b"".join(bytes(cramjam.zstd.decompress(chunks[name])) for name in names)
-            for section, names in newest.sections.items()
-        }
-        return Checkpoint(newest.offset, sections)
+        """The newest complete checkpoint, or None."""
+        shelf = Shelf(self.owner)
+        async with partition_reader(self.settings, self.partition) as reader:
+            async for records in reader.batches(reader.first, reader.end):
+                for record in records:
+                    shelf.take(record.key, record.value)
+        self._found = [*shelf.manifests, *shelf.chunks]
+        return shelf.newest()
 
     async def save(self, offset: int, sections: Mapping[str, bytes]) -> int:
         """Writes a checkpoint; returns the bytes that had to be sent. See the numbered list above."""
-        names = {section: [(_name(chunk), chunk) for chunk in _cut(data)] for section, data in sections.items()}
-        fresh = {name: chunk for chunks in names.values() for name, chunk in chunks if name not in self.kept.chunks}
-        packed = {name: bytes(cramjam.zstd.compress(chunk, level=1)) for name, chunk in fresh.items()}
-        await self._send((self._key("chunk", name), data) for name, data in packed.items())  # 1
-        number = self.kept.manifests[-1].number + 1 if self.kept.manifests else 0
-        manifest = Manifest(number, offset, {section: tuple(name for name, _ in chunks) for section, chunks in names.items()})
-        await self._send([(self._key("manifest", str(number % 2)), msgspec.msgpack.encode(manifest))])  # 2
-        self.kept.manifests = [*self.kept.manifests[-1:], manifest]
-        self.kept.chunks |= fresh.keys()
-        needed = {name for one in self.kept.manifests for chunks in one.sections.values() for name in chunks}
-        unneeded = self.kept.chunks - needed
-        await self._send((self._key("chunk", name), None) for name in sorted(unneeded))  # 3
-        self.kept.chunks -= unneeded
+        names, packed = await asyncio.to_thread(self._pack, sections)
+        await self._send((Place(self.writer, "chunk", name), data) for name, data in packed.items())  # 1
+        number = self.manifests[-1].number + 1 if self.manifests else 0
+        manifest = Manifest(number, offset, names)
+        await self._send([(Place(self.writer, "manifest", str(number % 2)), msgspec.msgpack.encode(manifest))])  # 2
+        self.manifests = [*self.manifests[-1:], manifest]
+        self.chunks |= packed.keys()
+        await self._tidy()  # 3
         return sum(len(data) for data in packed.values())
 
-    async def _read(self) -> tuple[dict[str, bytes], list[Manifest]]:
-        chunks: dict[str, bytes] = {}
-        slots: dict[str, Manifest] = {}
-        async with partition_reader(self.settings, self.partition) as reader:
-            for record in await reader.read(reader.first, reader.end):
-                self._take(record.key, record.value, chunks, slots)
-        return chunks, list(slots.values())
+    def _pack(self, sections: Mapping[str, bytes]) -> tuple[dict[str, tuple[str, ...]], dict[str, bytes]]:
+        """The chunks that make up each section, and those that are not on the topic yet."""
+        named = {section: [(_name(chunk), chunk) for chunk in _cut(data)] for section, data in sections.items()}
+        fresh = {name: chunk for chunks in named.values() for name, chunk in chunks if name not in self.chunks}
+        names = {section: tuple(name for name, _ in chunks) for section, chunks in named.items()}
+        return names, {name: bytes(cramjam.zstd.compress(chunk, level=1)) for name, chunk in fresh.items()}
 
-    def _take(self, key: bytes, value: bytes | None, chunks: dict[str, bytes], slots: dict[str, Manifest]) -> None:
-        owner, kind, name = key.decode().split("|")
-        if owner != self.owner:
-            return
-        if kind == "manifest" and value is not None:
-            slots[name] = msgspec.msgpack.decode(value, type=Manifest)
-        elif value is None:
-            chunks.pop(name, None)
-        else:
-            chunks[name] = value
+    async def _tidy(self) -> None:
+        needed = {name for one in self.manifests for chunks in one.sections.values() for name in chunks}
+        unneeded = sorted(self.chunks - needed)
+        found, self._found = self._found, []
+        await self._send([*((place, None) for place in found), *((Place(self.writer, "chunk", name), None) for name in unneeded)])
+        self.chunks &= needed
 
-    async def _send(self, messages: Iterable[tuple[bytes, bytes | None]]) -> None:
+    async def _send(self, messages: Iterable[tuple[Place, bytes | None]]) -> None:
         topic, partition = self.partition
-        sent = [await self.producer.send(topic, value, key=key, partition=partition) for key, value in messages]
+        sent = [await self.producer.send(topic, value, key=self._key(place), partition=partition) for place, value in messages]
         await asyncio.gather(*sent)
 
-    def _key(self, kind: str, name: str) -> bytes:
-        return f"{self.owner}|{kind}|{name}".encode()
+    def _key(self, place: Place) -> bytes:
+        parts = [self.owner, place.writer, place.kind, place.name] if place.writer else [self.owner, place.kind, place.name]
+        return "|".join(parts).encode()
 
 
 def _cut(data: bytes) -> list[bytes]:

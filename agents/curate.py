@@ -2,7 +2,7 @@
 
 Written means: 1 the moments are acknowledged, 2 the checkpoint with the offset behind them is written, 3 only then is
 that offset committed. After a crash the log is read on from the newest checkpoint; what the moments topic already holds
-from before the crash is recognised by (moment id, sequence) and not sent again.
+from before the crash is recognised and not sent again (streams/told.py).
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from agents.watchlist_follower import WatchlistFollower
 from schemas.candidates import decode_candidates
-from schemas.moments import Moment, decode_moment, encode_moment
+from schemas.moments import Moment, encode_moment
 from streams.curate import CurateParams, CurateState, curate, needed_posts
 from streams.rounds import Round, RoundState, complete_rounds
+from streams.told import Told
 
 CHECKPOINT_MS = 10_000
 
@@ -67,8 +68,9 @@ class CurateHandler:
 
     async def revoked(self) -> None:
         """A last checkpoint, so that the next owner repeats nothing."""
-        if self.partition is not None:
+        if self.partition is not None and self.offset > self.saved_offset:
             await self._checkpoint()
+        await self.outbox.drain()
         self.partition = None
 
     async def handle(self, batch: Batch) -> None:
@@ -85,17 +87,45 @@ class CurateHandler:
         if age_s * 1000 >= CHECKPOINT_MS and self.offset > self.saved_offset:
             await self._checkpoint()
 
+    def used(self) -> dict[str, int]:
+        """How full what it holds is; see agents.bounds."""
+        if self.partition is None:
+            return {}
+        state, talk = self.state, self.state.usual
+        return {
+            "curate_outbox": self.outbox.under_way,
+            "curate_rounds": self.rounds.waiting_surges,
+            "curate_waiting": len(state.waiting),
+            "curate_open": len(state.moments),
+            "curate_cooling": len(state.cooling),
+            "curate_talk_words": len(talk.everything.words),
+            "curate_talk_terms": len(talk.terms),
+            "curate_told": len(self.told),
+            "curate_posts": self.posts.cached,
+            "curate_posts_bytes": self.posts.cached_bytes,
+        }
+
+    def given_way(self) -> dict[str, int]:
+        """What gave way so far at its bounds."""
+        if self.partition is None:
+            return {}
+        gave = self.state.given_way
+        return {
+            "curate_rounds": self.rounds.forced,
+            "curate_waiting": gave.waiting,
+            "curate_open": gave.open,
+            "curate_cooling": gave.cooling,
+            "curate_told": self.told.forgotten,
+        }
+
     async def _round(self, one: Round) -> None:
         refs = needed_posts(self.state, one.surges, self.params, one.tick_ms)
         posts = await self.posts.read(refs) if refs else {}
-        moments = curate(self.state, one.tick_ms, one.surges, posts, self.watchlist.brands, self.params)
-        for moment in moments:
+        moments = curate(self.state, one.tick_ms, one.surges, posts, self.watchlist.brands, self.params, one.tallies)
+        for moment in self.told.settle(self.state, moments):
             await self._tell(moment)
 
     async def _tell(self, moment: Moment) -> None:
-        if (moment.moment_id, moment.sequence) in self.told:
-            self.told.discard((moment.moment_id, moment.sequence))
-            return
         topic = self.settings.topics.moments
         sent = await self.outbox.send(topic, encode_moment(moment), key=moment.moment_id.encode(), partition=0)
         await self.outbox.post([sent], partial(self._remember_end, sent))
@@ -105,7 +135,9 @@ class CurateHandler:
     async def _checkpoint(self) -> None:
         await self.outbox.drain()  # 1
         curated = {f"curate/{name}": data for name, data in self.state.snapshot().items()}
-        sections = {"rounds": self.rounds.snapshot(), "moments": msgspec.msgpack.encode(self.told_until), **curated}
+        first = self.told.first_offset
+        told_until = self.told_until if first is None else first
+        sections = {"rounds": self.rounds.snapshot(), "moments": msgspec.msgpack.encode(told_until), **curated}
         await self.checkpoints.save(self.offset, sections)  # 2
         assert self.partition is not None
         await self.source.commit({self.partition: self.offset})  # 3
@@ -115,9 +147,12 @@ class CurateHandler:
     async def _remember_end(self, sent: asyncio.Future[Any]) -> None:
         self.told_until = max(self.told_until, sent.result().offset + 1)
 
-    async def _told_since(self, offset: int) -> tuple[set[tuple[str, int]], int]:
-        """(moment id, sequence) of the moments at and behind an offset."""
+    async def _told_since(self, offset: int) -> tuple[Told, int]:
+        """The moments at and behind an offset, and the end of the topic."""
         async with partition_reader(self.settings, self._moments) as reader:
-            records = await reader.read(offset, reader.end)
-            moments = [decode_moment(record.value) for record in records if record.value]
-            return {(moment.moment_id, moment.sequence) for moment in moments}, reader.end
+            told = Told()
+            async for records in reader.batches(offset, reader.end):
+                for record in records:
+                    if record.value:
+                        told.add(record.offset, record.value, self.state)
+            return told, reader.end

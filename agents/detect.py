@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import TopicPartition
 
@@ -19,14 +20,18 @@ from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
 from agents.source import Batch, RecordSource
-from schemas.candidates import CandidateBatch, encode_candidates
+from schemas.candidates import CandidateBatch, records_of
 from schemas.packets import decode_packet
 from schemas.windows import encode_windows
-from streams.detect import Detected, DetectParams, DetectState, detect, open_counts
+from streams.detect import Detected, DetectParams, DetectState, detect, held, open_counts
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
 OPEN_COUNTS_MS = 500
+OPEN_COUNTS_REST = (
+    30  # times as long as it took: while a log is caught up with, millions of open rows are not looked through every time
+)
+LOOK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -39,6 +44,7 @@ class _Owned:
     offset: int  # next record of the partials log
     saved_offset: int
     saved_s: float
+    told: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgement of the last candidates
 
 
 class DetectHandler:
@@ -48,7 +54,8 @@ class DetectHandler:
         self.settings, self.outbox, self.metrics = settings, outbox, metrics
         self.owned: dict[TopicPartition, _Owned] = {}
         self.open_counts: dict[str, int] = {}  # provisional counts of watched terms over all partitions of this worker
-        self._counted_s = 0.0
+        self._count_again_s = self._looked_s = 0.0
+        self._held: dict[str, int] = {}  # see `used`
 
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """The newest checkpoint of every partition, and the offset to read on from."""
@@ -63,7 +70,9 @@ class DetectHandler:
     async def revoked(self) -> None:
         """A last checkpoint, so that the next owner repeats nothing."""
         for tp, owned in self.owned.items():
-            await self._checkpoint(tp, owned)
+            if owned.offset > owned.saved_offset:
+                await self._checkpoint(tp, owned)
+        await self.outbox.drain()
         self.owned = {}
 
     async def handle(self, batch: Batch) -> None:
@@ -76,7 +85,9 @@ class DetectHandler:
                 owned.offset = record.offset + 1
                 await self._send(tp, done)
                 self.source.beat = time.monotonic()  # a packet of a replay can take seconds, a batch of them minutes
-        self._count_open()
+                self._look()
+        self._look()
+        await self._count_open()
         for tp, owned in self.owned.items():
             age_s = time.monotonic() - owned.saved_s
             self.metrics.checkpoint_age.labels("detect").set(age_s)
@@ -85,27 +96,56 @@ class DetectHandler:
             if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset:
                 await self._checkpoint(tp, owned)
 
-    def _count_open(self) -> None:
+    def used(self) -> dict[str, int]:
+        """How full the fullest of its partitions was within the last seconds; see agents.bounds."""
+        return {"detect_outbox": self.outbox.under_way, **self._held}
+
+    def _look(self) -> None:
         """Between two packets, when no thread works on the states."""
         now_s = time.monotonic()
-        if now_s - self._counted_s < OPEN_COUNTS_MS / 1000:
+        if now_s - self._looked_s < LOOK_S:
             return
-        self._counted_s, self.open_counts = now_s, {}
+        self._looked_s, self._held = now_s, {}
         for owned in self.owned.values():
-            self.open_counts |= open_counts(owned.state)
+            for what, used in held(owned.state).items():
+                self._held[what] = max(self._held.get(what, 0), used)
+
+    def given_way(self) -> dict[str, int]:
+        """What gave way so far at the bounds of the partitions it owns."""
+        states = [owned.state for owned in self.owned.values()]
+        return {
+            "detect_pending_rows": sum(state.alignment.forced for state in states),
+            "detect_open_rows": sum(state.windows.early for state in states),
+            "detect_retained_rows": sum(state.windows.forgotten for state in states),
+            "detect_tracks": sum(state.surges.untracked for state in states),
+        }
+
+    async def _count_open(self) -> None:
+        """Between two packets, when no other thread works on the states."""
+        begun_s = time.monotonic()
+        if begun_s < self._count_again_s:
+            return
+        counts: dict[str, int] = {}
+        for owned in self.owned.values():
+            counts |= await asyncio.to_thread(open_counts, owned.state)
+        self.open_counts = counts
+        done_s = time.monotonic()
+        self._count_again_s = done_s + max(OPEN_COUNTS_MS / 1000, (done_s - begun_s) * OPEN_COUNTS_REST)
 
     async def _send(self, tp: TopicPartition, done: Detected) -> None:
         topics = self.settings.topics
         sent = [await self.outbox.send(topics.windows, encode_windows(batch), partition=tp.partition) for batch in done.windows]
-        if done.candidates:
-            sent.append(await self.outbox.send(topics.candidates, encode_candidates(tuple(done.candidates)), partition=0))
+        for record in records_of(done.candidates):
+            await asyncio.gather(*self.owned[tp].told)  # as with packets: one that is missing before others is a gap for ever
+            self.owned[tp].told = [await self.outbox.send(topics.candidates, record, partition=0)]
+            sent += self.owned[tp].told
         if sent:
             await self.outbox.post(sent)
         self._count(done)
 
     async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> None:
         await self.outbox.drain()  # 1
-        sections = owned.state.snapshot()
+        sections = await asyncio.to_thread(owned.state.snapshot)  # half a second for many terms; the other agents go on
         await owned.checkpoints.save(owned.offset, sections)  # 2
         await self.source.commit({tp: owned.offset})  # 3
         owned.saved_offset, owned.saved_s = owned.offset, time.monotonic()

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from agents.bounds import bounds_table
 from agents.contracts import Schema, brand_schema, event_schema, moment_schema
 from agents.settings_table import settings_table
 
@@ -29,7 +30,10 @@ GENERATED: Mapping[str, Callable[[], str]] = {
 }
 
 
-SECTIONS: Mapping[tuple[str, str], Callable[[], str]] = {("README.md", "settings"): settings_table}
+SECTIONS: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "settings"): settings_table,
+    ("deploy/OPERATIONS.md", "bounds"): bounds_table,
+}
 
 
 def stale(root: Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Ingest on Kafka: raw records in; packets, seen ids, mentions and dead letters out; then the offset.
 
 Written means: 1 every message of the finished segments is acknowledged by all replicas, 2 only then is the end of the
-last of them committed. A crash in between sends the same messages again; detect drops segments it has seen.
+last of them committed, and only then are the packets of the next ones sent. A crash in between sends the same messages again;
+detect drops segments it has seen.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -28,11 +31,24 @@ from schemas.packets import encode_packet
 from schemas.platforms import decoder
 from schemas.seen import SeenIds, decode_seen, encode_seen
 from streams.dedup import DedupParams
-from streams.ingest import Decoder, Ingested, IngestParams, IngestState, Record, ingest, provisional, resume
+from streams.ingest import (
+    Decoder,
+    Ingested,
+    IngestParams,
+    IngestState,
+    Outcomes,
+    ingest,
+    provisional,
+    recent_outcomes,
+    resume,
+)
+from streams.records import Columns
 
 PROVISIONAL_MS = 500
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
 CAUGHT_UP_S = 1.0
+BLIND_S = 3.0  # without an answer of the broker for so long nobody knows whether a source is idle
+LONGEST_GRACE_S = 30.0
 LONGEST_SILENCE_S = 10.0  # an idle source says so again: detect trusts it for a minute of the others' clocks
 BAD_DEPLOY_RECORDS = 1_000  # so many records in a row, next to none of which decode: stop
 BAD_DEPLOY_SHARE = 0.99
@@ -47,16 +63,25 @@ class _Owned:
 
     state: IngestState
     decode: Decoder
-    new_s: float  # monotonic time of the last record
+    outcomes: Outcomes  # of the last BAD_DEPLOY_RECORDS or so
+    new_s: float = field(default_factory=time.monotonic)  # monotonic time of the last record
     told_s: float = 0.0  # of the last provisional packet
     told_end: int = -1  # end of the open segment in it
     next_idle_s: float = IDLE_MS / 1000
-    outcomes: list[int] = field(default_factory=lambda: [0, 0])  # records, dead: of the last BAD_DEPLOY_RECORDS or so
     unread_s: float = field(default_factory=time.monotonic)  # monotonic time when records were last known to be unread
+    final: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgements of the last final packets
+    blind_s: float = 0.0  # how long the broker did not answer last time it did not
 
     def is_behind(self) -> bool:
         """Whether it had something to read within the last second: what a fetch says of the end is old at once."""
         return time.monotonic() - self.unread_s < CAUGHT_UP_S
+
+    def look(self, place: Place) -> None:
+        """What a broker that does not answer holds back is no silence, nor what producers held back meanwhile: it starts anew."""
+        silent_s = time.monotonic() - place.said_s
+        if silent_s >= BLIND_S:
+            self.blind_s = min(silent_s, LONGEST_GRACE_S)
+            self.new_s, self.next_idle_s = time.monotonic(), max(self.blind_s, IDLE_MS / 1000)
 
 
 class IngestHandler:
@@ -82,7 +107,8 @@ class IngestHandler:
             sightings = await self._sightings(tp, start) if start else []
             number = self.settings.source_id(tp.topic, tp.partition)
             state = resume(number, tp.topic, tp.partition, start, sightings, self.params)
-            self.owned[tp] = _Owned(state, decoder(self._platform(tp.topic)), time.monotonic())
+            outcomes = recent_outcomes(sightings, start, BAD_DEPLOY_RECORDS)
+            self.owned[tp] = _Owned(state, decoder(self._platform(tp.topic)), outcomes)
         return starts
 
     async def revoked(self) -> None:
@@ -96,19 +122,39 @@ class IngestHandler:
         A partition without news speaks first: behind the others' records its word would vouch for what it has not yet fetched.
         """
         for tp, owned in self.owned.items():
+            owned.look(batch.places[tp])
             if batch.places[tp].lag == 0 and tp not in batch.records:
-                await self._provisional(tp, owned)
+                await self._provisional(tp, owned, batch.places[tp])
         for tp, records in batch.records.items():
             await self._ingest(tp, records, batch.places[tp])
             if batch.places[tp].lag == 0:
-                await self._provisional(tp, self.owned[tp])
+                await self._provisional(tp, self.owned[tp], batch.places[tp])
         self.metrics.remembered_ids.set(sum(len(owned.state.seen) for owned in self.owned.values()))
+
+    def used(self) -> dict[str, int]:
+        """How full the fullest of its partitions is; see agents.bounds."""
+        states = [owned.state for owned in self.owned.values()]
+        return {
+            "ingest_outbox": self.outbox.under_way,
+            "ingest_open_records": max((state.cutter.open_records for state in states), default=0),
+            "ingest_open_bytes": max((state.cutter.open_bytes for state in states), default=0),
+            "ingest_remembered_ids": max((state.seen.distinct for state in states), default=0),
+        }
+
+    def given_way(self) -> dict[str, int]:
+        """What gave way so far at the bounds of the partitions it owns."""
+        return {"ingest_remembered_ids": sum(owned.state.seen.forgotten for owned in self.owned.values())}
 
     async def _ingest(self, tp: TopicPartition, records: Sequence[ConsumerRecord], place: Place) -> None:
         owned, params = self.owned[tp], self.params
         assert params is not None
         owned.new_s, owned.next_idle_s = time.monotonic(), IDLE_MS / 1000
-        fresh = [Record(record.offset, record.timestamp, record.value or b"") for record in records]
+        owned.blind_s = 0.0
+        fresh = Columns(
+            [record.offset for record in records],
+            [record.timestamp for record in records],
+            [record.value or b"" for record in records],
+        )
         work = partial(ingest, owned.state, fresh, owned.decode, self.watchlist.compiled, params)
         done = await asyncio.to_thread(work)
         if done.commit_offset is None:
@@ -117,16 +163,18 @@ class IngestHandler:
         if place.lag:
             owned.unread_s = time.monotonic()
         newest_ms = records[-1].timestamp
-        await self._send(tp, done, behind=owned.is_behind(), then=partial(self._finish, tp, done, newest_ms, len(fresh)))
+        then = partial(self._finish, tp, done.commit_offset, done.outcomes, newest_ms)
+        await self._send(tp, done, behind=owned.is_behind(), then=then)
 
-    async def _provisional(self, tp: TopicPartition, owned: _Owned) -> None:
+    async def _provisional(self, tp: TopicPartition, owned: _Owned, place: Place) -> None:
         now_s = time.monotonic()
-        end, quiet_s = owned.state.cutter.open_end(), now_s - owned.new_s
+        # up to the broker's answer: this worker itself may have slept since
+        end, quiet_s = owned.state.cutter.open_end(), min(place.said_s, now_s) - owned.new_s
         if end == owned.told_end and quiet_s < owned.next_idle_s:
             return
         if now_s - owned.told_s < PROVISIONAL_MS / 1000:
             return
-        idle_ms = int(quiet_s * 1000) if quiet_s * 1000 >= IDLE_MS else 0
+        idle_ms = int(quiet_s * 1000) if quiet_s >= max(IDLE_MS / 1000, owned.blind_s) else 0
         if idle_ms:
             owned.next_idle_s = quiet_s + min(quiet_s * 0.25 + 0.5, LONGEST_SILENCE_S)
         owned.told_s, owned.told_end = now_s, end
@@ -136,22 +184,27 @@ class IngestHandler:
 
     async def _send(self, tp: TopicPartition, done: Ingested, *, behind: bool, then: Then | None = None) -> None:
         topics, send = self.settings.topics, self.outbox.send
+        if done.seen is not None:
+            # A packet that the client gave up on and a later one that it did not would be a gap in the log for ever.
+            await asyncio.gather(*self.owned[tp].final)
         sent = []
         for partition, packet in enumerate(done.packets):
             sent.append(await send(topics.partials, encode_packet(packet, behind=behind), partition=partition))
         if done.seen is not None:
+            self.owned[tp].final = list(sent)
+        if done.seen is not None:
             sent.append(await send(topics.seen, encode_seen(done.seen), partition=self._seen_partition(tp)))
-        sent += [await send(topics.mentions, encode_mention(one), key=one.post_id.encode()) for one in done.mentions]
+        sent += [await send(topics.mentions, encode_mention(one), key=one.key) for one in done.mentions]
         for letter in done.dead_letters:
             self.metrics.dead_letters.labels(letter.reason).inc()
             sent.append(await send(topics.dead_letters, letter.payload, headers=letter.headers()))
         self.metrics.packets.labels("final" if done.seen is not None else "provisional").inc(len(done.packets))
         await self.outbox.post(sent, then)
 
-    async def _finish(self, tp: TopicPartition, done: Ingested, newest_ms: int, records: int) -> None:
-        assert done.commit_offset is not None
-        await self.source.commit({tp: done.commit_offset})
-        for outcome, count in done.outcomes.items():
+    async def _finish(self, tp: TopicPartition, offset: int, outcomes: Counter[str], newest_ms: int) -> None:
+        """Waits in the outbox with nothing but what it needs: the packets themselves are the producer's by then."""
+        await self.source.commit({tp: offset})
+        for outcome, count in outcomes.items():
             self.metrics.records.labels(outcome).inc(count)
         self.metrics.ingest_delay.observe(max(time.time() - newest_ms / 1000, 0.0))
 
@@ -159,14 +212,15 @@ class IngestHandler:
         total, dead = owned.outcomes
         total, dead = total + sum(done.outcomes.values()), dead + done.outcomes["dead"]
         if total >= BAD_DEPLOY_RECORDS:
-            if dead > BAD_DEPLOY_SHARE * total:
+            if dead > BAD_DEPLOY_SHARE * total and self.settings.malformed == "stop":
                 reason = done.dead_letters[-1].reason if done.dead_letters else "?"
                 raise BadDeploy(
                     f"{tp.topic}/{tp.partition}: {dead} of the last {total} records up to offset {done.commit_offset} do not decode"
                     f" as {self._platform(tp.topic)!r} (last reason: {reason}): is DRUMBEAT_RAW set to the right platform?"
+                    " If this is what the topic holds, DRUMBEAT_MALFORMED=accept lets them become dead letters"
                 )
             total = dead = 0
-        owned.outcomes = [total, dead]
+        owned.outcomes = Outcomes(total, dead)
 
     async def _params(self, source: RecordSource) -> IngestParams:
         raw = [await self._partitions(source, topic.topic) for topic in self.settings.raw_topics]
@@ -190,8 +244,9 @@ class IngestHandler:
             upper, block = reader.end, _SEEN_BLOCK
             while upper > reader.first:
                 lower = max(reader.first, upper - block)
-                records = [decode_seen(record.value) for record in await reader.read(lower, upper) if record.value]
-                found += [one for one in records if one.source == number and one.end <= committed]
+                async for some in reader.batches(lower, upper):
+                    records = [decode_seen(record.value) for record in some if record.value]
+                    found += [one for one in records if one.source == number and one.end <= committed]
                 clocks = [one.clock_ms for one in found]
                 if clocks and min(clocks) < max(clocks) - self.settings.dedup_horizon_ms:
                     break

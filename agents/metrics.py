@@ -54,6 +54,11 @@ class Metrics:
         self.store_delay = histogram("store_insert_seconds", "Time of one insert, retries included")
         self.remembered_ids = gauge("ingest_remembered_ids", "Ids in the dedup memory of this worker")
         self.brands = gauge("watchlist_brands", "Brands on the watchlist as this worker knows it")
+        # what they are, and what happens at each cap: deploy/OPERATIONS.md. Worry when full=gives_way stays above 0.9 of its cap
+        self.bound_used = gauge("bound_used", "How full the fullest of what has a cap is", "what", "full")
+        self.bound_cap = gauge("bound_cap", "The cap", "what", "full")
+        # worry at any increase
+        self.bound_given_way = counter("bound_given_way", "What gave way at a cap so far: ids, segments, windows, surges", "what")
         self.up = gauge("worker_up", "1 while the worker runs")
         self._touch()
 

@@ -11,11 +11,15 @@ from aiokafka import AIOKafkaProducer
 Then = Callable[[], Awaitable[None]]
 
 
+DEPTH = 16  # posts under way; the producer itself takes one open batch per partition and lets `send` wait for room
+
+
 class Outbox:
     """Messages of one handler. An error of any of them comes out of the next `post` or `drain`, and nothing follows it."""
 
-    def __init__(self, producer: AIOKafkaProducer, depth: int = 16) -> None:
+    def __init__(self, producer: AIOKafkaProducer, depth: int = DEPTH) -> None:
         self.producer = producer
+        self.under_way = 0  # posts that are not acknowledged
         self._room = asyncio.Semaphore(depth)
         self._last: asyncio.Task[None] | None = None
 
@@ -38,6 +42,7 @@ class Outbox:
         if self._last is not None and self._last.done():
             self._last.result()
         await self._room.acquire()
+        self.under_way += 1
         self._last = asyncio.create_task(self._follow(self._last, messages, then))
 
     async def drain(self) -> None:
@@ -53,4 +58,5 @@ class Outbox:
             if then is not None:
                 await then()
         finally:
+            self.under_way -= 1
             self._room.release()

@@ -85,6 +85,15 @@ class PageFeed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
+    def used(self) -> dict[str, int]:
+        """How full what it holds is; see agents.bounds."""
+        return {
+            "page_browsers": len(self._subscriptions),
+            "page_messages": max((one.queue.qsize() for one in self._subscriptions), default=0),
+            "page_cells": self._view.cells,
+            "page_moments": self._view.moments,
+        }
+
     def observe_open(self, counts: Mapping[str, int]) -> None:
         """Provisional counts per term of windows that are still open; cheap, call it as often as wanted."""
         self._view.apply_open(counts)

@@ -19,6 +19,7 @@ MAX_MOMENTS = 60
 KEEP_WINDOWS = 90  # 15 minutes of base windows
 TERMS_PER_BATCH = 400  # the largest of a batch, besides watched ones; enough for every lead term that one could see on a chart
 MAX_TERMS_PER_WINDOW = 2_000
+MAX_PARTS = 32  # of a term in a window: one, or one more for every late segment once the window was forgotten
 TOP_TERMS = 14
 TOP_WINDOWS = 6  # top terms are those of the last minute
 _CHART_TERMS = 24
@@ -34,6 +35,16 @@ class PageView:
         self._cells: dict[int, dict[str, dict[str, tuple[int, int]]]] = {}  # window start -> term -> part -> (version, events)
         self._open: dict[str, int] = {}
         self._opened = {True: 0, False: 0}  # organic -> moments ever opened
+
+    @property
+    def cells(self) -> int:
+        """Terms in all windows."""
+        return sum(len(terms) for terms in self._cells.values())
+
+    @property
+    def moments(self) -> int:
+        """Moments that are shown."""
+        return len(self._moments)
 
     def apply_moment(self, moment: Moment) -> bool:
         """Whether this was news: a moment never goes back to a lower sequence."""
@@ -53,13 +64,19 @@ class PageView:
         """Keep the watched terms and the largest others of the batch."""
         rows = frames.from_bytes(batch.rows) if batch.rows else frames.empty(WINDOW_ROWS)
         watched = frames.is_watched(pl.col("term"))
-        largest = rows.filter(~watched).top_k(TERMS_PER_BATCH, by="events")
-        kept = pl.concat([rows.filter(watched), largest]).select("window_start_ms", "term", "part", "version", "events")
+        none = pl.col("events") == 0  # was told before, and is nothing after all
+        largest = rows.filter(~watched & ~none).top_k(TERMS_PER_BATCH, by="events")
+        kept = pl.concat([rows.filter(watched | none), largest]).select("window_start_ms", "term", "part", "version", "events")
         for start_ms, term, part, version, events in kept.iter_rows():
+            if not events:
+                self._take_off(start_ms, term, part, version)
+                continue
             terms = self._cells.setdefault(start_ms, {})
             if term not in terms and len(terms) >= MAX_TERMS_PER_WINDOW:
                 continue
             parts = terms.setdefault(term, {})
+            if part not in parts and len(parts) >= MAX_PARTS:
+                continue
             if part not in parts or parts[part][0] <= version:
                 parts[part] = (version, events)
         for start_ms in sorted(self._cells)[:-KEEP_WINDOWS]:
@@ -101,6 +118,16 @@ class PageView:
         """All that a page needs that was just opened; the moment that opened last comes first."""
         newest_first = sorted(self._moments.values(), key=lambda moment: (moment.opened_ms, moment.moment_id), reverse=True)
         return {**self.counts(), "moments": [self.moment_json(moment) for moment in newest_first]}
+
+    def _take_off(self, start_ms: int, term: str, part: str, version: int) -> None:
+        terms = self._cells.get(start_ms, {})
+        parts = terms.get(term, {})
+        if part in parts and parts[part][0] <= version:
+            del parts[part]
+            if not parts:
+                del terms[term]
+            if not terms:
+                del self._cells[start_ms]
 
     def _events(self, start_ms: int | None, term: str) -> int:
         if start_ms is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,9 +18,11 @@ from schemas.events import Event
 from schemas.platforms import decoder
 
 CACHED_POSTS = 20_000
+CACHED_BYTES = 64_000_000  # of their texts and links; ordinary posts come to a tenth of it
 FETCH_BYTES = 64 * 1024  # one post is wanted, a broker sends whole batches
 FETCH_RECORDS = 500
-ATTEMPTS = 20  # without an answer in between
+QUIET = 8  # answers without a record, until it is asked what is still there
+RETRY_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,12 @@ class PostsReader:
         self.settings = settings
         self._cache: OrderedDict[tuple[int, int], Event | None] = OrderedDict()
         self._consumer: AIOKafkaConsumer | None = None
+        self.cached_bytes = 0  # as `_weight` has it
+
+    @property
+    def cached(self) -> int:
+        """Posts in the cache."""
+        return len(self._cache)
 
     async def read(self, refs: Iterable[SampleRef]) -> dict[SampleRef, Event]:
         """The posts that are still there, by reference; a post that retention took is simply missing."""
@@ -39,8 +48,8 @@ class PostsReader:
         if unknown:
             await self._fetch(unknown)
         found = {ref: self._cache.get((ref.partition, ref.offset)) for ref in wanted}
-        while len(self._cache) > CACHED_POSTS:
-            self._cache.popitem(last=False)
+        while len(self._cache) > CACHED_POSTS or self.cached_bytes > CACHED_BYTES:
+            self.cached_bytes -= _weight(self._cache.popitem(last=False)[1])
         return {ref: event for ref, event in found.items() if event is not None}
 
     async def stop(self) -> None:
@@ -54,29 +63,53 @@ class PostsReader:
         waiting = {tp: deque(ref.offset for ref in refs if ref.partition == source) for tp, source in sources.items()}
         wanted = {tp: set(offsets) for tp, offsets in waiting.items()}
         consumer = await self._assigned(sources)
-        attempts = 0
+        quiet = 0
         try:
-            while waiting and attempts < ATTEMPTS:
+            while waiting:
                 for tp, offsets in waiting.items():
                     consumer.seek(tp, offsets[0])
                     consumer.resume(tp)
                 batches = await consumer.getmany(*waiting, timeout_ms=250, max_records=FETCH_RECORDS)
-                attempts = 0 if batches else attempts + 1
+                quiet = 0 if batches else quiet + 1
                 for tp, records in batches.items():
                     self._take(tp.topic, sources[tp], [one for one in records if one.offset in wanted[tp]])
-                    while waiting[tp] and waiting[tp][0] <= records[-1].offset:
-                        self._cache.setdefault((sources[tp], waiting[tp].popleft()), None)
-                    if not waiting[tp]:
-                        del waiting[tp]
-                        consumer.pause(tp)  # nothing is fetched that nobody asks for
-        except KafkaError as error:
-            _log.warning("posts of %s cannot be read back: %s", ", ".join(f"{tp.topic}/{tp.partition}" for tp in waiting), error)
+                    self._pass(waiting, tp, sources[tp], records[-1].offset + 1)
+                if quiet and quiet % QUIET == 0:
+                    for tp, start in (await self._kept(list(waiting))).items():
+                        self._pass(waiting, tp, sources[tp], start)
         finally:
-            consumer.pause(*waiting)
+            consumer.pause(*sources)
+
+    def _pass(self, waiting: dict[TopicPartition, deque[int]], tp: TopicPartition, source: int, offset: int) -> None:
+        """Nothing more will come below this offset."""
+        while waiting[tp] and waiting[tp][0] < offset:
+            self._cache.setdefault((source, waiting[tp].popleft()), None)
+        if not waiting[tp]:
+            del waiting[tp]
+            assert self._consumer is not None
+            self._consumer.pause(tp)  # nothing is fetched that nobody asks for
+
+    async def _kept(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """From where the partitions can be read, as soon as the broker says so; while it is away the question waits.
+
+        To go on without the posts would make another alert of the same surge than a replay does.
+        """
+        assert self._consumer is not None
+        while True:
+            try:
+                first = await self._consumer.beginning_offsets(partitions)
+                end = await self._consumer.end_offsets(partitions)
+                empty = {tp: end[tp] for tp in partitions if first[tp] >= end[tp]}
+                read_past = {tp: await self._consumer.position(tp) for tp in partitions}
+                return {tp: max(first[tp], read_past[tp], empty.get(tp, 0)) for tp in partitions}
+            except KafkaError as error:
+                _log.warning("posts cannot be read back yet: %s", error)
+                await asyncio.sleep(RETRY_S)
 
     def _take(self, topic: str, source: int, records: Sequence[ConsumerRecord]) -> None:
         for record in records:
-            self._cache[source, record.offset] = self._decoded(topic, record)
+            event = self._cache[source, record.offset] = self._decoded(topic, record)
+            self.cached_bytes += _weight(event)
 
     def _decoded(self, topic: str, record: ConsumerRecord) -> Event | None:
         platform = next(raw.platform for raw in self.settings.raw_topics if raw.topic == topic)
@@ -101,3 +134,8 @@ class PostsReader:
             self._consumer.assign([*known, *new])
             self._consumer.pause(*known, *new)
         return self._consumer
+
+
+def _weight(event: Event | None) -> int:
+    """About the bytes of what has no fixed size."""
+    return 0 if event is None else len(event.text) + sum(map(len, (*event.tags, *event.mentions, *event.links)))

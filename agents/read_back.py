@@ -26,12 +26,14 @@ class PartitionReader:
 
     async def read(self, start: int, stop: int) -> list[ConsumerRecord]:
         """The records with offsets in [start, stop), as far as they are still there."""
-        found: list[ConsumerRecord] = []
+        return [record async for records in self.batches(start, stop) for record in records]
+
+    async def batches(self, start: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
+        """The same in pieces, so that a partition need not fit into memory."""
         self.consumer.seek(self.partition, max(start, self.first))
         while await self.consumer.position(self.partition) < min(stop, self.end):
             for records in (await self.consumer.getmany(timeout_ms=FETCH_WAIT_MS)).values():
-                found += [record for record in records if record.offset < stop]
-        return found
+                yield [record for record in records if record.offset < stop]
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from schemas.topics import Topics
 PLATFORMS = ("canonical", "bluesky", "mastodon", "x", "reddit")
 
 _TOPIC_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,200}")  # Kafka's rule; 249 with our own endings
+MIN_KEY_BYTES = 8  # that of streams.privacy, which would load polars for every command
 _SOURCE_STRIDE = 10_000  # source id = position of the raw topic x this + partition
 
 
@@ -47,6 +48,7 @@ class Settings:
     lateness_ms: int = 30_000  # how long after its end a window stays open
     min_support: int = 5  # events per 10 s window below which terms nobody watches are not stored
     log_format: str = "text"  # text or json
+    malformed: str = "stop"  # stop or accept: what to do when nearly all of 1,000 records in a row are malformed
 
     @property
     def topics(self) -> Topics:
@@ -100,6 +102,7 @@ _CHOICES = {
     "kafka_security": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "kafka_mechanism": ("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
     "log_format": ("text", "json"),
+    "malformed": ("stop", "accept"),
 }
 
 
@@ -165,6 +168,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         parse_dsn(settings.clickhouse)
     except ConfigurationError as error:
         yield f"DRUMBEAT_CLICKHOUSE: {error}"
+    if len(settings.author_key.encode()) < MIN_KEY_BYTES:
+        yield f"DRUMBEAT_AUTHOR_KEY: use {MIN_KEY_BYTES} bytes or more, or authors could be guessed"
     login = (settings.kafka_mechanism, settings.kafka_username, settings.kafka_password)
     if settings.kafka_security.startswith("SASL") and not all(login):
         needs = "DRUMBEAT_KAFKA_MECHANISM, DRUMBEAT_KAFKA_USERNAME and DRUMBEAT_KAFKA_PASSWORD (or DRUMBEAT_KAFKA_PASSWORD_FILE)"

@@ -12,18 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from mode import Service
 
 from agents.metrics import Metrics
 from agents.settings import Settings
+from schemas.errors import BrokenLog
 
 POLL_MS = 100  # how long a batch waits for records; an empty batch is the agent's heartbeat
 NEVER_MS = 2**31 - 1  # an agent that waits for ClickHouse does not poll; liveness is the heartbeat and /livez
@@ -38,6 +47,7 @@ class Place:
 
     position: int
     end: int
+    said_s: float = math.inf  # monotonic time when the broker last said where the end is; inf: not known
 
     @property
     def lag(self) -> int:
@@ -50,6 +60,7 @@ class Batch:
     """Records of the partitions that have any, and the place of every partition owned."""
 
     epoch: int
+    number: int  # within the epoch: a batch that is lost on the way is noticed
     records: Mapping[TopicPartition, Sequence[ConsumerRecord]]
     places: Mapping[TopicPartition, Place]
 
@@ -81,7 +92,6 @@ class RecordSource(Service):
         self.metrics = metrics
         self.max_records = max_records
         self.channel: Any = None  # the agent's; set when the app is put together
-        self.flow_control: Any = None
         self.epoch = 0
         self.ready = False
         self.giving = False  # a rebalance waits for the agent to let go
@@ -89,6 +99,7 @@ class RecordSource(Service):
         self.lag = 0
         self.lock = asyncio.Lock()  # a batch and a rebalance never overlap
         self._places: dict[TopicPartition, Place] = {}
+        self._made = self._processed = 0  # batches of this epoch
 
     @property
     def label(self) -> str:
@@ -109,15 +120,25 @@ class RecordSource(Service):
         )
         self.consumer.subscribe(topics=list(self.topics), listener=_Listener(self))
         await self.consumer.start()
-        self.flow_control.resume()  # channels stay shut until somebody says so; Faust's own consumer is not there to do it
 
     @Service.task
     async def _pump(self) -> None:
+        try:
+            await self._read()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self.should_stop or (task is not None and task.cancelling()):
+                raise
+            # something that was waited for was cancelled, not this: without a reader the agent would idle for ever
+            await self.crash(BrokenLog(f"{self.label}: reading was broken off: {error!r}"))
+
+    async def _read(self) -> None:
         while not self.should_stop:
             epoch = self.epoch
             records = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
             if self.ready and epoch == self.epoch:
-                await self.channel.put(Batch(epoch, records, await self._read_places(records)))
+                number, self._made = self._made, self._made + 1
+                await self.channel.put(Batch(epoch, number, records, await self._read_places(records)))
             else:
                 self._put_back(records)
 
@@ -125,7 +146,10 @@ class RecordSource(Service):
         """Hands a batch to the handler unless the partitions have moved on since it was read."""
         async with self.lock:
             if batch.epoch == self.epoch and self.ready:
+                if batch.number != self._processed:
+                    raise BrokenLog(f"{self.label}: batch {batch.number} of this assignment, expected {self._processed}")
                 await self.handler.handle(batch)
+                self._processed += 1
                 self._measure_lag(batch)
             self.beat = time.monotonic()
 
@@ -160,6 +184,7 @@ class RecordSource(Service):
                 self.consumer.seek(partition, start)
                 self._places[partition] = Place(start, start + 1)  # not at its end until a fetch has said so
             self.epoch += 1  # what was read between the assignment and the seek is stale
+            self._made = self._processed = 0
             self.ready = True
             _log.info(
                 "%s: %d partitions in %.1f s: %s",
@@ -197,12 +222,20 @@ class RecordSource(Service):
         for partition, batch in records.items():
             places[partition] = Place(batch[-1].offset + 1, batch[-1].offset + 2)
         for partition, place in places.items():
-            end, position = self.consumer.highwater(partition), place.position
-            if position != end and partition in self.consumer.assignment():
-                position = await self.consumer.position(partition)  # the marker of a transaction is no record, but has an offset
-            if end is not None and end >= position:
-                places[partition] = Place(position, end)
+            if partition in self.consumer.assignment():
+                places[partition] = await self._read_place(partition, place)
         return dict(places)
+
+    async def _read_place(self, partition: TopicPartition, place: Place) -> Place:
+        end, position = self.consumer.highwater(partition), place.position
+        if position != end:
+            try:
+                position = await self.consumer.position(partition)  # the marker of a transaction is no record, but has an offset
+            except IllegalStateError:  # taken away meanwhile
+                return place
+        said_ms = self.consumer.last_poll_timestamp(partition)
+        said_s = math.inf if said_ms is None else time.monotonic() - (time.time() - said_ms / 1000)
+        return Place(position, end if end is not None and end >= position else place.end, said_s)
 
     def _measure_lag(self, batch: Batch) -> None:
         """Newest offset minus processed offset, over all partitions."""

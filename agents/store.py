@@ -1,8 +1,9 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to `flush_rows` or for `flush_ms`, whichever comes first. Written means: 1 the rows of every table
-are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing
-is committed and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more. Written
+means: 1 the rows of every table are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse
+does not answer nothing is committed, nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are
+idempotent, so once more is harmless.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 from aiokafka import TopicPartition
@@ -29,7 +30,9 @@ from schemas.rows import Columns, dead_letter_columns, joined, mention_columns, 
 from schemas.windows import decode_windows
 
 FLUSH_ROWS = 50_000
+FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts would be 4 GB
 FLUSH_MS = 1_000
+SLICE_BYTES = 1_000_000  # of records that become rows at a time; one that is larger comes alone, and so does a batch of windows
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
 _log = logging.getLogger(__name__)
@@ -77,18 +80,40 @@ class StoreHandler:
     async def handle(self, batch: Batch) -> None:
         """Gathers rows; writes them when there are enough, or they are old enough, or nothing more is there."""
         for tp, records in batch.records.items():
-            columns = self._convert(tp, records)
-            self._pending += columns
-            self._rows += sum(one.rows for one in columns)
-            self._ends[tp] = records[-1].offset + 1
-        if not self._ends:
-            return
-        if self._since_s == 0.0:
-            self._since_s = time.monotonic()
-        if self._rows >= FLUSH_ROWS or time.monotonic() - self._since_s >= FLUSH_MS / 1000:
-            await self._flush(batch.epoch)
+            for some in self._slices(tp, records):
+                self._take(tp, some)
+                if self._is_full() and not await self._flush():
+                    return
+        if self._ends and time.monotonic() - self._since_s >= FLUSH_MS / 1000:
+            await self._flush()
 
-    async def _flush(self, epoch: int) -> None:
+    def used(self) -> dict[str, int]:
+        """How full the buffer is; see agents.bounds."""
+        return {"store_rows": self._rows, "store_bytes": self._bytes}
+
+    def _slices(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
+        most = 0 if tp.topic == self.settings.topics.windows else SLICE_BYTES
+        start = size = 0
+        for at, record in enumerate(records):
+            size += len(record.value or b"")
+            if at > start and size > most:
+                yield records[start:at]
+                start, size = at, len(record.value or b"")
+        yield records[start:]
+
+    def _take(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+        columns = self._convert(tp, records)
+        self._pending += columns
+        self._rows += sum(one.rows for one in columns)
+        self._bytes += sum(int(one.frame.estimated_size()) for one in columns)
+        self._since_s = self._since_s or time.monotonic()
+        self._ends[tp] = records[-1].offset + 1
+
+    def _is_full(self) -> bool:
+        return self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
+
+    async def _flush(self) -> bool:
+        """Whether all is written; False: the partitions are to be given away, and nothing is committed."""
         begun, backoff_s = time.monotonic(), FIRST_BACKOFF_S
         tables = [columns for columns in joined(self._pending) if columns.rows]
         while tables:
@@ -103,7 +128,7 @@ class StoreHandler:
                 await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
                 backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
                 if self.source.should_stop or self.source.giving:
-                    return  # nothing is committed: the next owner starts where we did
+                    return False  # the next owner starts where we did
                 continue
             self.metrics.store_rows.labels(tables[0].table).inc(tables[0].rows)
             del tables[0]
@@ -111,10 +136,11 @@ class StoreHandler:
         self.metrics.store_delay.observe(time.monotonic() - begun)
         await self.source.commit(self._ends)  # 3
         self._clear()
+        return True
 
     def _clear(self) -> None:
         self._pending: list[Columns] = []
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._since_s = 0.0
         self._ends: dict[TopicPartition, int] = {}
 
@@ -141,4 +167,5 @@ def _dead_letter(record: ConsumerRecord) -> DeadLetter:
         int(headers["offset"]),
         int(headers["log_ms"]),
         record.value or b"",
+        int(headers.get("size", len(record.value or b""))),
     )

@@ -17,12 +17,14 @@ from schemas.watchlist import Brand, decode_brand
 from streams.brands import CompiledWatchlist, compile_watchlist
 
 POLL_MS = 500
+MAX_BRANDS = 10_000
+MAX_BRAND_BYTES = 65_536  # a brand with a thousand aliases has a third of that
 
 _log = logging.getLogger(__name__)
 
 
 class WatchlistFollower(Service):
-    """Follows the compacted topic from its beginning; an entry that is no brand is logged and left out."""
+    """Follows the compacted topic from its beginning; an entry that is no brand, or one too many, is logged and left out."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         super().__init__()
@@ -30,11 +32,20 @@ class WatchlistFollower(Service):
         self.by_id: dict[str, Brand] = {}
         self.compiled: CompiledWatchlist = compile_watchlist(())
         self.ready = asyncio.Event()
+        self.left_out = 0  # brands, because there were too many
 
     @property
     def brands(self) -> tuple[Brand, ...]:
         """All brands by id."""
         return self.compiled.brands
+
+    def used(self) -> dict[str, int]:
+        """How full it is; see agents.bounds."""
+        return {"watchlist_brands": len(self.by_id)}
+
+    def given_way(self) -> dict[str, int]:
+        """Brands left out because there were too many."""
+        return {"watchlist_brands": self.left_out}
 
     async def on_start(self) -> None:
         self.partition = TopicPartition(self.settings.topics.watchlist, 0)
@@ -64,7 +75,12 @@ class WatchlistFollower(Service):
             self.by_id.pop(name, None)
             return
         try:
+            if len(value) > MAX_BRAND_BYTES:
+                raise ConfigurationError(f"{len(value)} bytes, at most {MAX_BRAND_BYTES} are taken")
             brand = decode_brand(value)
+            if brand.id not in self.by_id and len(self.by_id) >= MAX_BRANDS:
+                self.left_out += 1
+                raise ConfigurationError(f"there are {MAX_BRANDS} brands already; remove others, then put it again")
         except ConfigurationError as error:
             _log.warning("watchlist entry %r left out: %s", name, error)
             self.by_id.pop(name, None)

@@ -1,7 +1,8 @@
-"""What detect tells curate: surges of single terms, one record per detect partition and tick."""
+"""What detect tells curate, one record per detect partition and tick: surges of single terms, and what was said of brands."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -10,9 +11,9 @@ Phase = Literal["opened", "grown", "faded"]
 
 
 class SampleRef(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """Where one post lies in the raw topic. Ordered by `id_hash`, so a bottom-k of refs is a MinHash of the posts."""
+    """Where one post lies in the raw topic. Ordered by the hash of that place, so a bottom-k of refs is a MinHash of the posts."""
 
-    id_hash: int
+    place_hash: int
     partition: int
     offset: int
 
@@ -43,11 +44,28 @@ class Surge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sentiment_milli: int = 0
     usual_sentiment_milli: int | None = None  # mean of the term's own past, per event; None: too little known
     reach: int = 0
-    samples: tuple[SampleRef, ...] = ()  # smallest id hashes first, at most MAX_SAMPLES
+    samples: tuple[SampleRef, ...] = ()  # smallest hashes first, at most MAX_SAMPLES
     background: tuple[SampleRef, ...] = ()  # posts of the term from before the surge, if any are remembered
 
 
 MAX_SAMPLES = 32
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was counted of a watched brand in the ticks up to `end_ms`, none of them in the tally before."""
+
+    term: str  # brand:ID
+    end_ms: int  # log time of the last of its ticks
+    events: int
+    sentiment_events: int = 0
+    sentiment_milli: int = 0
+    reach: int = 0
+    facets: dict[str, int] = {}  # lang:en, platform:x, community:r/python; events, most frequent first, at most MAX_FACETS
+    samples: tuple[SampleRef, ...] = ()  # smallest hashes first, at most TALLY_SAMPLES
+
+
+MAX_FACETS = 32
+TALLY_SAMPLES = 8
 
 
 class CandidateBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,10 +76,29 @@ class CandidateBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sequence: int
     tick_ms: int  # log time; never goes back
     surges: tuple[Surge, ...] = ()
+    tallies: tuple[Tally, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[CandidateBatch, ...])
+
+
+RECORD_SURGES = 1_000
+"""In one record, as long as a batch can be split off: each is up to 2 kB, and a replay tells of hours at once."""
+
+
+def records_of(batches: Sequence[CandidateBatch]) -> list[bytes]:
+    """All batches in records of at most RECORD_SURGES batches and surges each; a single batch is never split."""
+    groups: list[list[CandidateBatch]] = []
+    room = 0
+    for batch in batches:
+        size = max(len(batch.surges) + len(batch.tallies), 1)
+        if size > room:
+            groups.append([])
+            room = RECORD_SURGES
+        groups[-1].append(batch)
+        room -= size
+    return [encode_candidates(tuple(group)) for group in groups]
 
 
 def encode_candidates(batches: tuple[CandidateBatch, ...]) -> bytes:

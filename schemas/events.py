@@ -6,6 +6,7 @@ Platform payloads (`schemas.platforms`) come out as the same `Event`, or as `Ski
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zlib import crc32
 
 import msgspec
@@ -139,7 +140,7 @@ def decode_event(data: bytes) -> Event | Skipped:
     return Event(
         event_id,
         kind,
-        (name(raw.platform).lower() or "unknown") if raw.platform else "unknown",
+        _platform(raw.platform),
         post_id,
         raw.text[:MAX_TEXT_CHARS] if raw.text and kind != "delete" else "",
         author,
@@ -154,6 +155,11 @@ def decode_event(data: bytes) -> Event | Skipped:
         None if raw.followers is raw.author_followers is None else _followers(raw),
         None if (made_ms := raw.author_created_ms) is None or not 0 <= made_ms < MAX_TIME_MS else made_ms,
     )
+
+
+@lru_cache(maxsize=1_024)
+def _platform(text: str | None) -> str:
+    return name(text).lower() or "unknown"
 
 
 def delete_id(post_id: str) -> str:

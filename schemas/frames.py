@@ -14,7 +14,7 @@ SKETCH_SIZE = 64
 """k of the k-minimum-values sketch of authors: exact below k, standard error 1/sqrt(k-2) = 12.7 % above."""
 
 SAMPLES_PER_ROW = 8
-"""Sample references kept per packet row: the posts with the smallest id hashes, so always the same ones."""
+"""Sample references kept per packet row: those with the smallest hashes (streams.samples), so always the same ones."""
 
 COUNTS: dict[str, pl.DataType] = {
     "events": pl.Int64(),  # posts + replies + reposts + quotes that name the term, each once
@@ -33,9 +33,7 @@ TERM_ROWS: dict[str, pl.DataType] = {
     "term": pl.String(),  # kind:value; kinds are all, brand, hashtag, mention, domain, keyword
     **COUNTS,
     "authors": pl.List(pl.UInt64()),  # the SKETCH_SIZE smallest distinct author hashes, ascending
-    "sample_hashes": pl.List(pl.UInt64()),  # id hashes of the sample posts, ascending
-    "sample_partitions": pl.List(pl.Int32()),  # where each of them lies in social.raw
-    "sample_offsets": pl.List(pl.Int64()),
+    "samples": pl.List(pl.UInt64()),  # sample posts, see streams.samples
 }
 """One row per (window, term) of a segment, sorted by both."""
 
@@ -50,6 +48,8 @@ FACET_ROWS: dict[str, pl.DataType] = {
 
 def to_bytes(frame: pl.DataFrame) -> bytes:
     """The frame as an Arrow IPC stream."""
+    if frame.is_empty():
+        frame = empty(dict(frame.schema))  # one that was read, or is the rest of another, has other buffers
     sink = io.BytesIO()
     # the newer string layout keeps the order in which strings came into memory, so equal frames would differ in bytes
     frame.write_ipc_stream(sink, compression="zstd", compat_level=pl.CompatLevel.oldest())
@@ -75,6 +75,9 @@ WATCHED_KINDS = ("all:", "brand:")
 """Terms of these kinds are always stored and always kept; all others need a minimum support."""
 
 
+_BEHIND_WATCHED = "brand;"  # `;` comes after `:`, all other kinds after brand: one comparison instead of two prefixes
+
+
 def is_watched(term: pl.Expr) -> pl.Expr:
     """Whether the term is always stored."""
-    return term.str.starts_with(WATCHED_KINDS[0]) | term.str.starts_with(WATCHED_KINDS[1])
+    return term < _BEHIND_WATCHED

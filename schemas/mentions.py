@@ -25,6 +25,11 @@ class Mention(msgspec.Struct, frozen=True, kw_only=True):
     community: str = ""
     terms: tuple[str, ...] = ()  # all terms of the post
 
+    @property
+    def key(self) -> bytes:
+        """The record's key: a post and the order to forget it share a partition. Ids are a platform's own, so both are in it."""
+        return f"{self.platform}:{self.post_id}".encode()
+
 
 DELETED_VERSION = 2**63 - 1
 

@@ -1,4 +1,7 @@
-"""The ClickHouse migrations of `schemas/clickhouse`, in order. Every statement may run twice; an applied file is never edited."""
+"""The ClickHouse migrations of `schemas/clickhouse`, in order.
+
+Wherever one broke off it may run again from its start; an applied file is never edited.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     brands: tuple[str, ...]
     severity: int  # 1..10
     score: float
-    reasons: tuple[str, ...]  # codes, e.g. surge, flood_accounts, flood_copies
+    reasons: tuple[str, ...]  # codes: surge, crisis, praise, mood_falls, community, flood_copies, ...; the README has all
     opened_ms: int
     since_ms: int
     updated_ms: int
@@ -66,6 +66,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[Word, ...]
     samples: tuple[Sample, ...]  # at most five
     why: str  # one plain sentence
+    title: str = ""  # what people call it: the brand's name, #hashtag, or the phrase that the lead term mostly stands in
 
 
 CLOUDEVENT_TYPES = {

@@ -52,8 +52,8 @@ def _window_columns(table: str, data: bytes, schema: dict[str, pl.DataType]) -> 
 
 
 def mention_columns(mentions: Sequence[Mention]) -> Columns:
-    """One row per mention. The row of a deleted post holds its id and nothing else of it."""
-    kept = [Mention(post_id=m.post_id, platform="", version=m.version, deleted=True, kind="") if m.deleted else m for m in mentions]
+    """One row per mention. The row of a deleted post holds its platform and id and nothing else of it."""
+    kept = [_forgotten(one) if one.deleted else one for one in mentions]
     return _columns(
         "mentions",
         pl.Series("post_id", [m.post_id for m in kept], pl.String),
@@ -72,6 +72,10 @@ def mention_columns(mentions: Sequence[Mention]) -> Columns:
         pl.Series("community", [m.community for m in kept], pl.String),
         pl.Series("terms", [m.terms for m in kept], pl.List(pl.String)),
     )
+
+
+def _forgotten(gone: Mention) -> Mention:
+    return Mention(post_id=gone.post_id, platform=gone.platform, version=gone.version, deleted=True, kind="")
 
 
 _MOMENT_TIMES = ("opened", "since", "updated", "closed")
@@ -127,7 +131,7 @@ def dead_letter_columns(letters: Sequence[DeadLetter]) -> Columns:
         _times("log_time", (d.log_ms for d in letters)),
         pl.Series("reason", [d.reason for d in letters], pl.String),
         pl.Series("detail", [d.detail[:500] for d in letters], pl.String),
-        pl.Series("payload_bytes", [len(d.payload) for d in letters], pl.Int64),
+        pl.Series("payload_bytes", [d.size for d in letters], pl.Int64),
         pl.Series("payload_head", [d.payload[:MAX_PAYLOAD_HEAD].decode("utf-8", "replace") for d in letters], pl.String),
     )
 

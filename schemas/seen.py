@@ -14,6 +14,8 @@ class SeenIds(msgspec.Struct, frozen=True, kw_only=True):
     clock_ms: int  # log clock before record `end`; NO_CLOCK_MS: none yet
     ids: bytes  # little-endian uint64, one per distinct id
     steps: bytes  # little-endian uint32, seconds of the log clock of the latest sight, one per id
+    records: int = 0  # in [start, end)
+    dead: int = 0  # of these, malformed
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""The largest record of ours: a packet of 12,000 posts with 64 long words each that nobody else uses comes to half of it."""
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -23,7 +26,15 @@ class TopicSpec:
         """Kafka's topic configuration."""
         common = {"max.message.bytes": str(self.max_message_bytes), "message.timestamp.type": "CreateTime"}
         if self.compacted:
-            return {**common, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": str(HOUR_MS)}
+            # whoever takes over reads all of it, and the segment that is written to is never compacted: so it is kept small
+            return {
+                **common,
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.2",
+                "segment.ms": str(HOUR_MS),
+                "segment.bytes": str(32 * 1024 * 1024),
+                "delete.retention.ms": str(HOUR_MS),
+            }
         return {**common, "cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
 
 
@@ -94,8 +105,16 @@ class Topics:
                 max(2 * dedup_horizon_ms, DAY_MS),
                 about="packed 8-byte ids of one segment; partition of the raw partition",
             ),
-            TopicSpec(self.partials, partials_partitions, DAY_MS, about="packets; partition = hash(term)"),
-            TopicSpec(self.mentions, partials_partitions, 30 * DAY_MS, about="posts that name a tracked brand; key = post id"),
+            TopicSpec(
+                self.partials,
+                partials_partitions,
+                DAY_MS,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                about="packets; partition = hash(term)",
+            ),
+            TopicSpec(
+                self.mentions, partials_partitions, 30 * DAY_MS, about="posts that name a tracked brand; key = platform:post id"
+            ),
             TopicSpec(self.windows, partials_partitions, 7 * DAY_MS, about="closed or corrected windows, packed in columns"),
             TopicSpec(self.candidates, 1, 7 * DAY_MS, about="surges of single terms"),
             TopicSpec(self.moments, 1, 30 * DAY_MS, about="alerts: CloudEvents 1.0 JSON; key = moment id"),

@@ -7,9 +7,10 @@ second of the log clock; then they are handed out by (second, source, start). Th
 A source does not hold it when it is idle (it said so in a packet), or trails the fastest by more than `stall_ms`
 without being behind in its log; but what it said is good for `stall_ms` beyond the newest clock of that time only: in a
 replay others may leap ahead by months while its own records are on their way. Nor does it when more than `max_pending`
-segments wait. When all are idle, time goes on at the pace that their packets report. All of this is decided from
-packets, so it is a function of the partials log.
-State: one entry per source, at most `max_pending` segments.
+segments or `max_pending_rows` of their rows wait: then the oldest go on, and what it still brings for their time is late.
+When all are idle, time goes on at the pace that their packets report. All of this is decided from packets, so it is a
+function of the partials log.
+State: one entry per source, at most `max_pending` segments with `max_pending_rows` rows, and one open segment per source.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ class AlignmentParams:
     """Whom to wait for, and how long."""
 
     stall_ms: int = 60_000  # log time; a source fed from an old backlog must not delay the others' alerts for ever
-    max_pending: int = 200_000  # segments; about 1 kB each at 1 s and low rates
+    max_pending: int = 200_000  # segments; a table without rows takes 1 kB
+    max_pending_rows: int = 2_000_000  # about 200 bytes each; with those of facets
 
     def __post_init__(self) -> None:
-        if self.stall_ms < STEP_MS or self.max_pending < 1:
-            raise ValueError("stall_ms must be at least 1000 and max_pending at least 1")
+        if self.stall_ms < STEP_MS or min(self.max_pending, self.max_pending_rows) < 1:
+            raise ValueError("stall_ms must be at least 1000, max_pending and max_pending_rows at least 1")
 
 
 class Source(msgspec.Struct):
@@ -49,6 +51,7 @@ class Source(msgspec.Struct):
     behind: bool = False
     newest_ms: int = NO_CLOCK_MS  # newest clock of all sources when this one last spoke
     applied_end: int = NO_CLOCK_MS  # end of the open segment [next, ...) as handed out while idle, or none
+    told_end: int = NO_CLOCK_MS  # the furthest that anybody has said of the open segment, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ class Piece:
     final: bool
     terms: pl.DataFrame  # frames.TERM_ROWS
     facets: pl.DataFrame  # frames.FACET_ROWS
+    rows: int = field(init=False)  # of both tables; asked of all that wait, at every packet
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", self.terms.height + self.facets.height)
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -96,6 +103,12 @@ class AlignmentState:
     watermark_ms: int = NO_CLOCK_MS
     pending: list[Piece] = field(default_factory=list)
     overlays: dict[int, Piece] = field(default_factory=dict)  # newest provisional rows per source
+    forced: int = 0  # segments that went on because too many waited; not part of the snapshot
+
+    @property
+    def pending_rows(self) -> int:
+        """Rows of the segments that wait."""
+        return sum(piece.rows for piece in self.pending)
 
     def snapshot(self) -> bytes:
         """The state as bytes; same state, same bytes."""
@@ -127,8 +140,10 @@ def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Ali
     state.expected = max(state.expected, packet.sources)
     replayed = _final(state, packet) if packet.final else _provisional(state, packet)
     state.sources[packet.source].newest_ms = _newest(state)
-    state.watermark_ms = max(state.watermark_ms, _watermark(state, params))
+    due_ms = max(state.watermark_ms, _watermark(state, params))
+    state.watermark_ms = max(due_ms, _forced(state, params))
     ready = sorted((piece for piece in state.pending if piece.step_ms < state.watermark_ms), key=lambda piece: piece.place)
+    state.forced += sum(piece.step_ms >= due_ms for piece in ready)
     if ready:
         state.pending = [piece for piece in state.pending if piece.step_ms >= state.watermark_ms]
     return Aligned(ready, state.watermark_ms, _all_idle(state), replayed)
@@ -146,7 +161,8 @@ def _final(state: AlignmentState, packet: Packet) -> int:
                 " packets in between are missing from the partials topic (retention, or a lossy broker)"
             )
         source.next, source.clock_ms = segment.end, max(source.clock_ms, segment.clock_ms)
-        source.idle_ms, source.behind, source.applied_end = 0, packet.behind, NO_CLOCK_MS
+        source.idle_ms, source.behind = 0, packet.behind
+        source.applied_end = source.told_end = NO_CLOCK_MS
         fresh.append((number, segment))
     if fresh:
         overlay = state.overlays.get(packet.source)
@@ -160,9 +176,9 @@ def _final(state: AlignmentState, packet: Packet) -> int:
 def _provisional(state: AlignmentState, packet: Packet) -> int:
     (segment,) = packet.segments
     source = state.sources.setdefault(packet.source, Source(next=segment.start))
-    if segment.start != source.next or segment.end < source.applied_end:
-        return 1
-    source.idle_ms, source.behind = packet.idle_ms, packet.behind
+    if segment.start != source.next or segment.end < source.told_end:
+        return 1  # older than what was said before: whoever has read less cannot know that nothing more is there
+    source.idle_ms, source.behind, source.told_end = packet.idle_ms, packet.behind, segment.end
     source.idle_clock_ms = max(segment.clock_ms, source.clock_ms)
     if segment.end == segment.start:
         return 0
@@ -211,16 +227,28 @@ def _load(kept: _PieceBytes) -> Piece:
     return Piece(kept.step_ms, kept.source, kept.start, kept.end, kept.final, terms, facets)
 
 
+def _forced(state: AlignmentState, params: AlignmentParams) -> int:
+    """The time that must have come so that no more waits than may: the newest segments stay."""
+    count, rows = len(state.pending), state.pending_rows
+    if count <= params.max_pending and rows <= params.max_pending_rows:
+        return NO_CLOCK_MS
+    forced_ms = NO_CLOCK_MS
+    for piece in sorted(state.pending, key=lambda piece: piece.place):
+        if count <= params.max_pending and rows <= params.max_pending_rows and piece.step_ms >= forced_ms:
+            break
+        forced_ms = piece.step_ms + STEP_MS
+        count, rows = count - 1, rows - piece.rows
+    return forced_ms
+
+
 def _watermark(state: AlignmentState, params: AlignmentParams) -> int:
-    oldest = min((piece.step_ms for piece in state.pending), default=NO_CLOCK_MS)
-    forced = oldest + STEP_MS if len(state.pending) > params.max_pending else NO_CLOCK_MS
     if len(state.sources) < state.expected:
-        return forced
+        return NO_CLOCK_MS
     sources = state.sources.values()
     limit = min(_limit(source, params) for source in sources)
     if not any(_holds(source, params) for source in sources):
         limit = min(limit, _newest(state))
-    return max(limit // STEP_MS * STEP_MS, forced)
+    return limit // STEP_MS * STEP_MS
 
 
 def _holds(source: Source, params: AlignmentParams) -> bool:

@@ -41,6 +41,7 @@ class BaselineParams:
     clip_sigmas: float = 8.0  # a closed bin above mean + this many deviations + clip_events ...
     clip_events: float = 3.0
     clip_leak: float = 0.1  # ... teaches only this share of what is above: a burst is not learnt, a new level is
+    tide_hours: float = 24.0  # discounted hours before the level of half a day (streams.tide) has a say
     settle_ms: int = 30_000  # how long after its end a bin still waits for events that are on time
 
     def __post_init__(self) -> None:

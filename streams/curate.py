@@ -7,20 +7,22 @@ names. Posts that cannot be read any more weaken the explanation, never the life
 A moment that is found inorganic keeps its id and its life: an update says `organic=False` with the evidence, and another takes it
 back if more people join. Terms of a closed moment open nothing during the cool-down; a surge that outlasts it opens a moment when
 detect next says that it grows. So does a single term that nobody watches, with little surprise and no company.
-A moment that is only about muted brands lives silently, and its other terms with it.
+A moment that is only about muted brands lives silently, and its other terms with it. One that opens in the quiet hours of its
+brands is told after them, if it lasts, or once it is grave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from schemas.candidates import SampleRef, Surge
+from schemas.candidates import SampleRef, Surge, Tally
 from schemas.events import Event
 from schemas.moments import Moment
 from schemas.watchlist import Brand
+from streams.brand_moments import drop, hear_brands, is_one_post, speak_up
 from streams.curate_state import CurateParams, CurateState, OpenMoment, Waiting
 from streams.desk import Desk
-from streams.following import follow, is_due
+from streams.following import follow, is_due, look_at, open_up
 from streams.newcomers import greet, is_new, pace
 from streams.opening import admit, is_ready, lead_order, may_lead, merge_refs, threshold_of
 
@@ -43,6 +45,7 @@ def needed_posts(state: CurateState, surges: Sequence[Surge], params: CuratePara
         news = [surge for surge in said if state.home.get(surge.term) is moment]
         if _ends(moment, news) or ((moment.changed or news) and is_due(moment, tick, params)):
             wanted += [*moment.refs, *(ref for surge in news for ref in surge.samples)]
+    wanted += [ref for signal in state.rising for ref in signal.refs]
     return sorted(list(dict.fromkeys(wanted))[: params.max_posts])
 
 
@@ -53,8 +56,9 @@ def curate(
     posts: Mapping[SampleRef, Event],
     brands: Sequence[Brand],
     params: CurateParams,
+    tallies: Sequence[Tally] = (),
 ) -> list[Moment]:
-    """What is to be told at this tick, in order of moment id; `surges` are all of the tick, of all detect partitions."""
+    """What is to be told at this tick, by moment id; `surges` and `tallies` are all of the tick, of all detect partitions."""
     state.tick_ms = max(state.tick_ms, tick_ms)
     state.cooling = [cooling for cooling in state.cooling if cooling.until_ms > state.tick_ms]
     state.first_seen_ms = greet(state.first_seen_ms, brands, state.tick_ms)
@@ -64,8 +68,15 @@ def curate(
     _bound(state, params)
     fresh = len(state.moments)
     told = admit(state, desk, params)
+    for moment in speak_up(state, desk, params):
+        look_at(state, moment, desk, params)
+        if is_one_post(moment):
+            drop(state, moment)
+        else:
+            told += open_up(state, moment, desk, params)
     for moment in list(state.moments.values())[:fresh]:
         told += follow(state, moment, desk, params)
+    hear_brands(state, tallies, brands, params)
     return sorted(told, key=lambda moment: moment.moment_id)
 
 
@@ -102,7 +113,7 @@ def _note_member(state: CurateState, moment: OpenMoment, surge: Surge) -> None:
     moment.heard_ms, moment.changed = state.tick_ms, True
     if surge.term == moment.lead:
         moment.lead_refs = merge_refs(moment.lead_refs, surge.samples)
-        moment.footprint.hashes = [ref.id_hash for ref in moment.lead_refs]
+        moment.footprint.hashes = [ref.place_hash for ref in moment.lead_refs]
     else:
         moment.other_refs = merge_refs(moment.other_refs, surge.samples)
 
@@ -111,6 +122,7 @@ def _bound(state: CurateState, params: CurateParams) -> None:
     """Forgets surges that detect has not spoken of for long, and the least surprising of too many."""
     alive = [w for w in state.waiting.values() if state.tick_ms - w.surge.tick_ms < params.quiet_ms]
     if len(alive) > params.max_waiting:
+        state.given_way.waiting += len(alive) - params.max_waiting
         alive = sorted(alive, key=lambda w: (-w.surge.score, w.surge.term))[: params.max_waiting]
     if len(alive) < len(state.waiting):
         state.waiting = {waiting.surge.term: waiting for waiting in alive}
@@ -132,4 +144,4 @@ def _may_open(state: CurateState, said: list[Surge], tick_ms: int, params: Curat
 def _ends(moment: OpenMoment, news: list[Surge]) -> bool:
     """Whether the statements leave no term of the moment rising."""
     active = {term for term, member in moment.members.items() if member.active}
-    return active <= {surge.term for surge in news if surge.phase == "faded"}
+    return not moment.live and active <= {surge.term for surge in news if surge.phase == "faded"}

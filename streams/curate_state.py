@@ -18,9 +18,18 @@ from streams.comoving import ComovingParams, Footprint
 from streams.explain import Explanation
 from streams.newcomers import greet
 from streams.organic import OrganicParams, Verdict
+from streams.pulse import Pulses
+from streams.severity import Scale
+from streams.signals import Signal, SignalParams
 from streams.talk import Talk, UsualTalk
 
 MAX_REFS = 2 * MAX_SAMPLES  # posts of the lead term, and as many of the other terms
+
+MAX_WORDS = 3_000
+"""Words of an open moment's posts that become usual talk when it closes, the most frequent ones; 64 tweets hold fewer."""
+
+NO_SURGE_MS = 0
+"""When the surge of a member opened that is none: a signal is all there is."""
 
 SENSITIVITY: dict[Sensitivity, float] = {"low": 2.0, "medium": 1.0, "high": 0.8}
 """By what a brand's sensitivity multiplies the score it takes to be alerted."""
@@ -30,16 +39,18 @@ SENSITIVITY: dict[Sensitivity, float] = {"low": 2.0, "medium": 1.0, "high": 0.8}
 class CurateParams:
     """What an operator may tune about moments. All durations are log time."""
 
-    min_score: float = 5.0  # of a brand with medium sensitivity; of other terms detect knows best how much is enough
+    min_score: float = 6.0  # of a brand with medium sensitivity; with high, whatever detect says; so of other terms
     gather_ms: int = 0  # how long a surge waits for others of its event; those that come later join the open moment anyway
     near_ms: int = 120_000  # or two of its time scales: later, what is said alike makes no event of two; it was said before
     update_ms: int = 15_000  # between two statements about a moment
     growth: float = 1.5  # a peak so many times the one last told is news
-    severity_step: int = 2
+    severity_step: int = 3  # degrees; a word that joins may make it 2
     sentiment_turn: float = 0.3
     cooldown_ms: int = 600_000  # after a moment closed, in which its terms open nothing
     new_brand_ms: int = 600_000  # in which a brand that was put on the watchlist opens nothing: its past is not known yet
     lone_score: float = 7.0  # that a single term needs which nobody watches and with which nothing else rises
+    echo_score: float = 20.0  # that it takes where one post is all that is repeated, and nobody watches what it is about
+    quiet_severity: int = 8  # from which it is told in the quiet hours of its brands too
     quiet_ms: int = 21_600_000  # without a word about any of its terms a moment is over
     max_open: int = 500
     max_members: int = 50
@@ -47,6 +58,7 @@ class CurateParams:
     max_posts: int = 1_000  # read back per call
     comoving: ComovingParams = field(default_factory=ComovingParams)
     organic: OrganicParams = field(default_factory=OrganicParams)
+    signals: SignalParams = field(default_factory=SignalParams)
 
     def __post_init__(self) -> None:
         if self.min_score <= 0:
@@ -111,11 +123,20 @@ class OpenMoment(msgspec.Struct):
     judged_ms: int  # last time it was seen whether there is news
     changed: bool = False  # detect said something since
     silent: bool = False  # only about muted brands: lives as any other, and nobody hears of it
+    held: bool = False  # opened in the quiet hours of its brands: to be told after them if it lasts, or once it is grave
     last: Moment | None = None  # as last told
     verdict: Verdict = msgspec.field(default_factory=Verdict)
     explanation: Explanation = msgspec.field(default_factory=Explanation)
     words: dict[str, int] = {}  # of its posts, to become usual talk; msgspec copies it
     voices: int = 0  # posts that the words were counted in
+    signals: dict[str, Signal] = {}  # by key, of its brands; msgspec copies it
+    live: list[str] = []  # keys of those that last
+    points: float = 0.0  # of its severity, the most so far
+
+    @property
+    def surges(self) -> bool:
+        """Whether a term of it ever rose; if not, signals are all there is."""
+        return any(member.surge.opened_ms != NO_SURGE_MS for member in self.members.values())
 
     @property
     def lead(self) -> str:
@@ -133,6 +154,15 @@ class Cooling(msgspec.Struct):
 
     footprint: Footprint
     until_ms: int
+
+
+@dataclass(slots=True)
+class Given:
+    """What gave way so far at the caps."""
+
+    waiting: int = 0  # surges forgotten
+    open: int = 0  # surges that opened no moment
+    cooling: int = 0  # moments that cool down no more
 
 
 class _Meta(msgspec.Struct):
@@ -154,6 +184,11 @@ class CurateState:
         self.usual = UsualTalk()
         self.first_seen_ms: dict[str, int] | None = None  # by brand id, None before the first call; see streams.newcomers
         self.home: dict[str, OpenMoment] = {}  # term -> the open moment it is a member of
+        self.pulses = Pulses()  # of the watched brands
+        self.signals: dict[str, Signal] = {}  # by key, those that last
+        self.rising: list[Signal] = []  # that began with the last call
+        self.scale = Scale()
+        self.given_way = Given()  # not part of a snapshot
 
     @classmethod
     def fresh(cls, brands: Sequence[Brand]) -> CurateState:
@@ -171,6 +206,8 @@ class CurateState:
             "moments": encode(list(self.moments.values())),
             "cooling": encode(self.cooling),
             "brands": encode(self.first_seen_ms),
+            "scale": encode(self.scale),
+            "signals": encode((self.pulses, self.signals, self.rising)),
             "talk/everything": encode(self.usual.everything),
             "talk/terms": encode(self.usual.terms),
         }
@@ -189,6 +226,11 @@ class CurateState:
         state.cooling = decode(sections["cooling"], type=list[Cooling])
         if "brands" in sections:  # a state from before this was kept: its brands are old
             state.first_seen_ms = decode(sections["brands"], type=dict[str, int] | None)
+        if "scale" in sections:  # likewise
+            state.scale = decode(sections["scale"], type=Scale)
+        if "signals" in sections:  # likewise: brands have no past yet
+            signals = decode(sections["signals"], type=tuple[Pulses, dict[str, Signal], list[Signal]])
+            state.pulses, state.signals, state.rising = signals
         state.usual.everything = decode(sections["talk/everything"], type=Talk)
         state.usual.terms = decode(sections["talk/terms"], type=dict[str, Talk])
         state.home = {term: moment for moment in state.moments.values() for term in moment.members}

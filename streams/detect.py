@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from schemas import frames
-from schemas.candidates import CandidateBatch, Surge
+from schemas.candidates import CandidateBatch, Surge, Tally
 from schemas.errors import BrokenLog
 from schemas.packets import Packet
 from schemas.windows import WindowBatch
@@ -22,11 +23,15 @@ from streams.alignment import AlignmentParams, AlignmentState, align, dump_piece
 from streams.cells import add_cells, add_facets
 from streams.segments import STEP_MS
 from streams.surges import SurgeParams, SurgeState, detect_surges
+from streams.tallies import TallyState, tally
 from streams.ticks import quiet_ticks
 from streams.windows import Emitted, LeftOut, Retained, WindowParams, WindowState, apply_pieces, flush_open
 
+BATCH_ROWS = 8_192  # of windows in one record: 5 MB if all have full sketches
 _SHOWN_PIECES = 500
+_FEW_PARTS = 4  # of an open window: adding them up takes longer than writing them
 _NO_ROWS = frames.empty(frames.TERM_ROWS)
+_NO_FACETS = frames.empty(frames.FACET_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class DetectState:
     tick_ms: int = -1  # last tick
     told_ms: int = -1  # last tick that curate knows of
     sequence: int = 0  # of the next candidate batch
+    tallies: TallyState = field(default_factory=TallyState)
 
     @classmethod
     def fresh(cls, params: DetectParams) -> DetectState:
@@ -57,7 +63,8 @@ class DetectState:
 
     def snapshot(self) -> dict[str, bytes]:
         """The state as named sections; a section that did not change keeps its bytes."""
-        return {"detect": _meta(self), "alignment": self.alignment.snapshot(), **_windows(self.windows), **_prefixed(self.surges)}
+        own = {"detect": _meta(self), "tallies": msgspec.msgpack.encode(self.tallies), "alignment": self.alignment.snapshot()}
+        return {**own, **_windows(self.windows), **_prefixed(self.surges)}
 
     @classmethod
     def restore(cls, sections: Mapping[str, bytes], params: DetectParams) -> DetectState:
@@ -69,7 +76,10 @@ class DetectState:
         alignment = AlignmentState.restore(sections["alignment"])
         windows = _restore_windows(sections, meta)
         surges = SurgeState.restore(own, params.surges)
-        return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.told_ms, meta.sequence)
+        tallies = TallyState()
+        if "tallies" in sections:  # a checkpoint of before there were any has none
+            tallies = msgspec.msgpack.decode(sections["tallies"], type=TallyState)
+        return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.told_ms, meta.sequence, tallies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +101,31 @@ def detect(state: DetectState, packet: Packet, offset: int, params: DetectParams
     candidates: list[CandidateBatch] = []
     if aligned.pieces or aligned.watermark_ms > before_ms:
         emitted.append(apply_pieces(state.windows, aligned.pieces, aligned.watermark_ms, offset + 1, params.windows))
-        candidates = _tick(state, emitted[0].on_time, aligned.watermark_ms, params)
+        candidates = _tick(state, emitted[0], aligned.watermark_ms, params)
     if aligned.all_idle and state.windows.dirty:
         emitted.append(flush_open(state.windows, offset + 1, params.windows))
-    batches = [_batch(one, params) for one in emitted if one.rows.height or one.totals.height or one.facets.height]
+    batches = [batch for one in emitted for batch in _batches(one, params)]
     late, expired = sum(one.late_events for one in emitted), sum(one.expired_events for one in emitted)
     return Detected(batches, candidates, late, expired, aligned.replayed)
+
+
+def held(state: DetectState) -> dict[str, int]:
+    """How much of what has a bound is held; see agents.bounds."""
+    alignment, windows, surges = state.alignment, state.windows, state.surges
+    provisional = [*alignment.overlays.values(), *windows.applied.values()]
+    watched = sum(track.watched for track in surges.tracks.values())
+    return {
+        "detect_pending_segments": len(alignment.pending),
+        "detect_pending_rows": alignment.pending_rows,
+        "detect_provisional_rows": max((piece.rows for piece in provisional), default=0),
+        "detect_open_rows": windows.open_rows,
+        "detect_sent_rows": windows.sent_rows,
+        "detect_retained_rows": windows.retained_rows,
+        "detect_terms": len(surges.table),
+        "detect_hashed_cells": int(np.count_nonzero(surges.table.cells["seen_ms"])),
+        "detect_tracks": len(surges.tracks) - watched,
+        "detect_watched_tracks": watched,
+    }
 
 
 def open_counts(state: DetectState) -> dict[str, int]:
@@ -114,13 +143,14 @@ def open_counts(state: DetectState) -> dict[str, int]:
     return dict(rows.group_by("term").agg(pl.col("events").sum()).sort("term").iter_rows())
 
 
-def _tick(state: DetectState, on_time: dict[int, pl.DataFrame], watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
+def _tick(state: DetectState, emitted: Emitted, watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
     """Shows every second with events to the detector, and the quiet ticks between; the last tick is always told to curate."""
     batches = []
-    for step_ms, rows in on_time.items():
+    for step_ms, rows in emitted.on_time.items():
         tick_ms = step_ms + STEP_MS
         batches += _quiet(state, tick_ms - 1, params)
-        batches += _one_tick(state, tick_ms, rows, params)
+        tallies = tally(state.tallies, tick_ms, rows, emitted.on_time_facets.get(step_ms, _NO_FACETS))
+        batches += _one_tick(state, tick_ms, rows, params, tallies)
         state.data_tick_ms = tick_ms
     batches += _quiet(state, watermark_ms, params)
     if state.tick_ms > state.told_ms:
@@ -138,34 +168,49 @@ def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[Cand
     return batches
 
 
-def _one_tick(state: DetectState, tick_ms: int, rows: pl.DataFrame, params: DetectParams) -> list[CandidateBatch]:
+def _one_tick(
+    state: DetectState, tick_ms: int, rows: pl.DataFrame, params: DetectParams, tallies: tuple[Tally, ...] = ()
+) -> list[CandidateBatch]:
     state.tick_ms = max(state.tick_ms, tick_ms)  # a source that was given up on may come back behind the others
     surges = detect_surges(state.surges, state.tick_ms, rows, params.surges)
-    return [_candidates(state, state.tick_ms, surges, params)] if surges else []
+    return [_candidates(state, state.tick_ms, surges, params, tallies)] if surges or tallies else []
 
 
-def _candidates(state: DetectState, tick_ms: int, surges: list[Surge], params: DetectParams) -> CandidateBatch:
-    of = params.windows
+def _candidates(
+    state: DetectState, tick_ms: int, surges: list[Surge], params: DetectParams, tallies: tuple[Tally, ...] = ()
+) -> CandidateBatch:
     batch = CandidateBatch(
-        partition=of.partition, partitions=of.partitions, sequence=state.sequence, tick_ms=tick_ms, surges=tuple(surges)
+        partition=params.windows.partition,
+        partitions=params.windows.partitions,
+        sequence=state.sequence,
+        tick_ms=tick_ms,
+        surges=tuple(surges),
+        tallies=tallies,
     )
     state.sequence, state.told_ms = state.sequence + 1, tick_ms
     return batch
 
 
-def _batch(emitted: Emitted, params: DetectParams) -> WindowBatch:
-    def packed(frame: pl.DataFrame) -> bytes:
-        return frames.to_bytes(frame) if frame.height else b""
+def _batches(emitted: Emitted, params: DetectParams) -> list[WindowBatch]:
+    """The rows in records of BATCH_ROWS: a replay closes hours of windows at once, and a record has to fit through the broker."""
 
-    return WindowBatch(
-        partition=params.windows.partition,
-        rows=packed(emitted.rows),
-        facets=packed(emitted.facets),
-        totals=packed(emitted.totals),
-    )
+    def packed(frame: pl.DataFrame, start: int) -> bytes:
+        part = frame.slice(start, BATCH_ROWS)
+        return frames.to_bytes(part) if part.height else b""
+
+    tables = emitted.rows, emitted.facets, emitted.totals
+    return [
+        WindowBatch(
+            partition=params.windows.partition,
+            rows=packed(emitted.rows, start),
+            facets=packed(emitted.facets, start),
+            totals=packed(emitted.totals, start),
+        )
+        for start in range(0, max(table.height for table in tables), BATCH_ROWS)
+    ]
 
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class _Meta(msgspec.Struct):
@@ -177,6 +222,9 @@ class _Meta(msgspec.Struct):
     watermark_ms: int
     dirty: list[int]
     left_out: dict[int, LeftOut]
+    early_ms: int = -1
+    forgotten_ms: int = -1
+    sent_totals: list[int] = []
 
 
 def _meta(state: DetectState) -> bytes:
@@ -191,6 +239,9 @@ def _meta(state: DetectState) -> bytes:
         windows.watermark_ms,
         sorted(windows.dirty),
         left_out,
+        windows.early_ms,
+        windows.forgotten_ms,
+        sorted(windows.sent_totals),
     )
     return msgspec.msgpack.encode(meta)
 
@@ -200,23 +251,31 @@ def _prefixed(surges: SurgeState) -> dict[str, bytes]:
 
 
 def _windows(state: WindowState) -> dict[str, bytes]:
-    sections = {"sent": frames.to_bytes(state.sent)}
+    sections = {"sent": frames.to_bytes(state.sent), "sent-facets": frames.to_bytes(state.sent_facets)}
     for start, parts in state.open_terms.items():
-        state.open_terms[start] = [add_cells(parts)]
+        state.open_terms[start] = [add_cells(parts) if len(parts) > _FEW_PARTS else pl.concat(parts, rechunk=True)]
         sections[f"open/{start}"] = frames.to_bytes(state.open_terms[start][0])
     for start, parts in state.open_facets.items():
         state.open_facets[start] = [add_facets(parts)]
         sections[f"open-facets/{start}"] = frames.to_bytes(state.open_facets[start][0])
     for start, window in state.retained.items():
-        sections[f"retained/{start}"] = frames.to_bytes(window.cells)
-        sections[f"retained-facets/{start}"] = frames.to_bytes(window.facets)
+        sections[f"retained/{start}"], sections[f"retained-facets/{start}"] = window.packed()
     for source, piece in state.applied.items():
         sections[f"applied/{source}"] = dump_piece(piece)
     return sections
 
 
 def _restore_windows(sections: Mapping[str, bytes], meta: _Meta) -> WindowState:
-    state = WindowState(dirty=set(meta.dirty), sent=frames.from_bytes(sections["sent"]), watermark_ms=meta.watermark_ms)
+    state = WindowState(
+        dirty=set(meta.dirty),
+        sent=frames.from_bytes(sections["sent"]),
+        sent_totals=set(meta.sent_totals),
+        watermark_ms=meta.watermark_ms,
+        early_ms=meta.early_ms,
+        forgotten_ms=meta.forgotten_ms,
+    )
+    if "sent-facets" in sections:  # a checkpoint of before there were any has none
+        state.sent_facets = frames.from_bytes(sections["sent-facets"])
     for name, data in sections.items():
         kind, _, key = name.partition("/")
         if kind == "open":

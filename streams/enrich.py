@@ -14,7 +14,7 @@ import polars as pl
 from streams.brands import CompiledWatchlist, find_brands
 from streams.language import fill_languages, stated_languages
 from streams.sentiment import sentiment_milli
-from streams.terms import find_terms, term_table
+from streams.terms import PostTerms, find_terms, post_terms
 from streams.text import read_posts
 
 DetectLanguage = Literal["all", "brands", "none"]
@@ -50,8 +50,8 @@ class EnrichParams:
 class Enriched:
     """What is known of posts beside themselves; a row is a position in `posts`."""
 
-    terms: pl.DataFrame
-    """terms.TERMS: distinct (row, term), sorted, `all:posts` for every row."""
+    terms: PostTerms
+    """Each post's terms; `all:posts` of every post."""
     brands: pl.DataFrame
     """brands.BRANDS: distinct (row, brand id), sorted."""
     lang: pl.Series
@@ -69,7 +69,7 @@ def enrich(posts: pl.DataFrame, watchlist: CompiledWatchlist, params: EnrichPara
     detected = {"all": names_brand | True, "brands": names_brand, "none": names_brand & False}[params.detect_language]
     lang = fill_languages(stated_languages(posts["lang"]), posts["text"], detected)
     return Enriched(
-        terms=term_table(occurrences, brands, posts.height, params.max_terms_per_post),
+        terms=post_terms(occurrences, brands, posts.height, params.max_terms_per_post),
         brands=brands,
         lang=lang,
         sentiment_milli=sentiment_milli(posts["text"], lang, names_brand),

@@ -22,6 +22,7 @@ _MAX_ECHO = 80
 _MAX_FACETS = 8
 _MIN_SCORE = 1.0  # z; below, chance
 _MIN_SHARE = 0.1  # of the posts: what fewer say, one of them said
+_MIN_PHRASE, _PHRASE_SHARE = 3, 0.6  # posts that hold a phrase before it stands for its word
 _SAME = 0.5  # shingles shared: a reader would call it the same post
 
 
@@ -36,6 +37,7 @@ class Explanation(msgspec.Struct, frozen=True):
     cascade: int = 0  # posts that repeat the most repeated one
     echo: str = ""  # what that one says, in short
     posts: int = 0
+    phrase: str = ""  # that the lead term, a word, mostly stands in
 
 
 def explain(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, float], talk: Mapping[str, float]) -> Explanation:
@@ -57,6 +59,16 @@ def explain(posts: Sequence[Post], own: Collection[str], usual: Mapping[str, flo
 def count_words(posts: Iterable[Post]) -> Counter[str]:
     """Posts that hold each word or phrase, those of one cascade three times at most."""
     return Counter(word for post in voices(posts) for word in post.words)
+
+
+def phrase_of(posts: Sequence[Post], term: str) -> str:
+    """The phrase of two words that most posts with the term hold, as in `chris wallace` for `keyword:wallace`; empty: none."""
+    kind, _, word = term.partition(":")
+    holding = voices(post for post in posts if post.holds(term)) if kind == "keyword" else []
+    phrases = Counter(text for post in holding for text in post.words if " " in text and word in text.split())
+    names = Counter(text for post in holding for text in phrases if post.names.issuperset(text.split()))
+    phrase = max(phrases, key=lambda text: (phrases[text] + names[text], text), default="")
+    return phrase if phrases[phrase] >= max(_MIN_PHRASE, _PHRASE_SHARE * len(holding)) else ""
 
 
 def representatives(posts: Sequence[Post], worth: Mapping[str, float]) -> list[Post]:
@@ -97,7 +109,7 @@ def _rank(post: Post, worth: Mapping[str, float]) -> tuple[int, float, int, int,
     """Sorts the most representative first; a very short post says little, however telling its words."""
     kind = 2 if post.cascade else 1 if post.event.kind == "reply" else 0
     telling = sum(worth[word] for word in sorted(post.words & worth.keys()))
-    return kind, -round(telling, 6), not post.shingles, not post.event.url, post.ref.id_hash
+    return kind, -round(telling, 6), not post.shingles, not post.event.url, post.ref.place_hash
 
 
 def _alike(one: Post, other: Post) -> bool:

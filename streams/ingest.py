@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -28,19 +29,13 @@ from streams.brands import CompiledWatchlist
 from streams.counts import POSTS, count_facets, count_terms, event_times
 from streams.dedup import DedupParams, Flags, Ids, Seen, find_duplicates, latest_sights, remember
 from streams.enrich import Enriched, EnrichParams, enrich
-from streams.partition import split
+from streams.partition import owners_of, split
 from streams.privacy import hash_authors, hash_ids
-from streams.segments import STEP_MS, Cut, Cutter, SegmentParams, Stamp
+from streams.records import Columns, Record
+from streams.segments import STEP_MS, Cut, Cutter, SegmentParams
 
 Decoder = Callable[[bytes], Event | Skipped]
-
-
-class Record(NamedTuple):
-    """One record of the raw log."""
-
-    offset: int
-    log_ms: int
-    payload: bytes
+Content = Event | Skipped | MalformedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +59,9 @@ class IngestState:
     partition: int
     cutter: Cutter
     seen: Seen
-    entries: list[Entry] = field(default_factory=list)  # of the open segment
+    records: Columns = field(default_factory=Columns)  # of the open segment
+    contents: list[Content] = field(default_factory=list)  # of the same records, decoded
     told: int = 0  # mentions and dead letters below this offset were handed out
-
-
-class Entry(NamedTuple):
-    """A record after decoding."""
-
-    record: Record
-    content: Event | Skipped | MalformedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +91,36 @@ def resume(source: int, topic: str, partition: int, offset: int, sightings: Sequ
     return IngestState(source, topic, partition, Cutter(offset, clock, params.segments), seen)
 
 
+class Outcomes(NamedTuple):
+    """Of some records in a row."""
+
+    records: int
+    dead: int
+
+
+def recent_outcomes(sightings: Sequence[SeenIds], offset: int, records: int) -> Outcomes:
+    """Of at least so many records before a committed offset, if the sightings reach back that far."""
+    ending_at = {one.end: one for one in sightings}
+    total = dead = 0
+    while total < records and (one := ending_at.get(offset)) is not None and one.start < offset:
+        total, dead, offset = total + one.records, dead + one.dead, one.start
+    return Outcomes(total, dead)
+
+
 def ingest(
-    state: IngestState, records: Sequence[Record], decode: Decoder, watchlist: CompiledWatchlist, params: IngestParams
+    state: IngestState, records: Sequence[Record] | Columns, decode: Decoder, watchlist: CompiledWatchlist, params: IngestParams
 ) -> Ingested:
     """Takes the next records of the log; raises nothing about their content."""
-    state.entries.extend(Entry(record, _decode(decode, record.payload)) for record in records)
-    cuts = state.cutter.push(Stamp(record.offset, record.log_ms, len(record.payload)) for record in records)
+    fresh = records if isinstance(records, Columns) else Columns.of(records)
+    state.records.extend(fresh)
+    state.contents += _decode_all(decode, fresh.payloads)
+    cuts = state.cutter.push_columns(fresh.offsets, fresh.times_ms, list(map(len, fresh.payloads)))
     if not cuts:
         return NOTHING
     total = sum(cut.count for cut in cuts)
-    entries, state.entries = state.entries[:total], state.entries[total:]
-    return _finish(state, cuts, entries, watchlist, params)
+    whole, state.records = state.records.split(total)
+    contents, state.contents = state.contents[:total], state.contents[total:]
+    return _finish(state, cuts, whole, contents, watchlist, params)
 
 
 def provisional(state: IngestState, now_ms: int, idle_ms: int, watchlist: CompiledWatchlist, params: IngestParams) -> Ingested:
@@ -131,17 +139,25 @@ def provisional(state: IngestState, now_ms: int, idle_ms: int, watchlist: Compil
         )
         return Ingested([packet] * params.partitions, [], [], None, None, Counter())
     cut = Cut(cutter.start, cutter.open_end(), clock // STEP_MS * STEP_MS, cutter.clock_ms, clock, times)
-    table = _Table(state, [cut], state.entries, watchlist, params)
+    table = _Table(state, [cut], state.records, state.contents, watchlist, params)
     return Ingested(table.packets(final=False, idle_ms=idle_ms), *_side_outputs(state, table, cut.end), None, None, Counter())
 
 
 def _finish(
-    state: IngestState, cuts: list[Cut], entries: list[Entry], watchlist: CompiledWatchlist, params: IngestParams
+    state: IngestState,
+    cuts: list[Cut],
+    records: Columns,
+    contents: list[Content],
+    watchlist: CompiledWatchlist,
+    params: IngestParams,
 ) -> Ingested:
-    table = _Table(state, cuts, entries, watchlist, params)
+    table = _Table(state, cuts, records, contents, watchlist, params)
     run = latest_sights(table.ids, table.steps)
     remember(state.seen, run, params.dedup)
     clock = cuts[-1].clock_before_ms
+    outcomes = Counter[str]()
+    for segment in table.segments:
+        outcomes.update(counted=segment.counted, duplicate=segment.duplicates, filtered=segment.filtered, dead=segment.dead)
     seen = SeenIds(
         source=state.source,
         start=cuts[0].start,
@@ -149,38 +165,50 @@ def _finish(
         clock_ms=NO_CLOCK_MS if clock is None else clock,
         ids=run.ids.astype("<u8").tobytes(),
         steps=run.steps.astype("<u4").tobytes(),
+        records=outcomes.total(),
+        dead=outcomes["dead"],
     )
-    outcomes = Counter[str]()
-    for segment in table.segments:
-        outcomes.update(counted=segment.counted, duplicate=segment.duplicates, filtered=segment.filtered, dead=segment.dead)
     return Ingested(table.packets(final=True, idle_ms=0), *_side_outputs(state, table, seen.end), seen, seen.end, outcomes)
 
 
-def _decode(decode: Decoder, payload: bytes) -> Event | Skipped | MalformedEvent:
-    try:
-        return decode(payload)
-    except MalformedEvent as error:
-        return error
+def _decode_all(decode: Decoder, payloads: list[bytes]) -> list[Content]:
+    """Each payload decoded; a batch without a malformed one goes through in one loop."""
+    done: list[Content] = []
+    while len(done) < len(payloads):
+        try:
+            for payload in islice(payloads, len(done), None):
+                done.append(decode(payload))  # noqa: PERF401 - what came before an error is kept
+        except MalformedEvent as error:
+            done.append(error)
+    return done
 
 
 class _Table:
-    """The entries of a few segments as columns, with everything that follows from them. Reads the state, never changes it."""
+    """The records of a few segments as columns, with everything that follows from them. Reads the state, never changes it."""
 
     def __init__(
-        self, state: IngestState, cuts: list[Cut], entries: list[Entry], watchlist: CompiledWatchlist, params: IngestParams
+        self,
+        state: IngestState,
+        cuts: list[Cut],
+        records: Columns,
+        contents: list[Content],
+        watchlist: CompiledWatchlist,
+        params: IngestParams,
     ) -> None:
-        self.state, self.cuts, self.entries, self.params = state, cuts, entries, params
+        self.state, self.cuts, self.records, self.contents, self.params = state, cuts, records, contents, params
         self.times = [time for cut in cuts for time in cut.times_ms]
         of_segment = np.repeat(np.arange(len(cuts), dtype=np.uint32), [cut.count for cut in cuts])
-        at = [position for position, entry in enumerate(entries) if isinstance(entry.content, Event)]
-        self.events = [entry.content for entry in entries if isinstance(entry.content, Event)]
-        self.at = np.array(at, dtype=np.int64)
-        self.ids: Ids = hash_ids([f"{event.platform}:{event.id}" for event in self.events])
+        self.events = [content for content in contents if isinstance(content, Event)]
+        all_events = len(self.events) == len(contents)
+        is_event = [all_events or isinstance(content, Event) for content in contents]
+        self.at = np.flatnonzero(np.array(is_event, dtype=np.bool_))
+        self.ids: Ids = hash_ids((event.platform, event.id) for event in self.events)
         self.steps = np.array([cut.step_ms // STEP_MS for cut in cuts], dtype=np.uint32)[of_segment][self.at]
-        self.duplicate: Flags = find_duplicates(state.seen, self.ids, self.steps, params.dedup)
+        self.duplicate: Flags = find_duplicates(state.seen, self.ids, self.steps, params.dedup, of_segment[self.at])
         self.kept = np.flatnonzero(~self.duplicate)  # positions in events
         self.segments = self._segments(of_segment)
-        self.spoken = [int(i) for i in self.kept if self.events[i].kind != "delete"]
+        self.spoken = [i for i in self.kept.tolist() if self.events[i].kind != "delete"]
+        self.said = [self.events[i] for i in self.spoken]
         self.posts = self._posts(of_segment)
         self.enriched = self._enrich(watchlist)
 
@@ -188,10 +216,12 @@ class _Table:
         """One packet per partials partition."""
         enriched = self.enriched
         posts = self.posts.with_columns(lang=enriched.lang, sentiment_milli=enriched.sentiment_milli)
-        counted = posts.with_row_index("row").filter(pl.col("kind").is_in(list(COUNTED_KINDS))).select("row")
-        terms = enriched.terms.join(counted, on="row", how="semi")
-        rows = split(count_terms(posts, terms, self.state.source), self.params.partitions)
-        facets = split(count_facets(posts, terms), self.params.partitions)
+        terms = enriched.terms.only(posts["kind"].is_in(list(COUNTED_KINDS)).to_numpy())
+        partitions, owners = self.params.partitions, owners_of(terms.vocabulary, self.params.partitions)
+        rows, facets = (
+            split(counted.rows, owners[counted.codes], partitions)
+            for counted in (count_terms(posts, terms, self.state.source), count_facets(posts, terms))
+        )
         return [
             Packet(
                 source=self.state.source,
@@ -202,15 +232,17 @@ class _Table:
                 terms=frames.to_bytes(rows[number]) if rows[number].height else b"",
                 facets=frames.to_bytes(facets[number]) if facets[number].height else b"",
             )
-            for number in range(self.params.partitions)
+            for number in range(partitions)
         ]
 
     def mentions(self) -> list[tuple[int, Mention]]:
         """(offset, mention) of posts that name a brand, and of every delete."""
-        found = [self._forget(int(i)) for i in self.kept if self.events[i].kind == "delete"]
+        found = [self._forget(i) for i in self.kept.tolist() if self.events[i].kind == "delete"]
         brands = self.enriched.brands.group_by("row", maintain_order=True).agg("brand")
         if brands.height:
-            terms = self.enriched.terms.join(brands, on="row", how="semi").group_by("row", maintain_order=True).agg("term")
+            names_brand = np.zeros(self.posts.height, dtype=np.bool_)
+            names_brand[brands["row"].to_numpy()] = True
+            terms = self.enriched.terms.only(names_brand).frame().group_by("row", maintain_order=True).agg("term")
             of_row = dict(terms.iter_rows())
             posts = self.posts.with_columns(lang=self.enriched.lang, sentiment_milli=self.enriched.sentiment_milli)
             found += [self._mention(row, names, of_row[row], posts.row(row, named=True)) for row, names in brands.iter_rows()]
@@ -218,23 +250,16 @@ class _Table:
 
     def dead_letters(self) -> list[DeadLetter]:
         """Records that could not be decoded."""
+        topic, partition, records = self.state.topic, self.state.partition, self.records
         return [
-            DeadLetter(
-                entry.content.reason,
-                entry.content.detail,
-                self.state.topic,
-                self.state.partition,
-                entry.record.offset,
-                entry.record.log_ms,
-                entry.record.payload,
-            )
-            for entry in self.entries
-            if isinstance(entry.content, MalformedEvent)
+            DeadLetter.of(content, topic, partition, records.offsets[at], records.times_ms[at], records.payloads[at])
+            for at, content in enumerate(self.contents)
+            if isinstance(content, MalformedEvent)
         ]
 
     def _segments(self, of_segment: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> tuple[Segment, ...]:
         count = len(self.cuts)
-        dead = np.array([isinstance(entry.content, MalformedEvent) for entry in self.entries], dtype=np.bool_)
+        dead = np.array([isinstance(content, MalformedEvent) for content in self.contents], dtype=np.bool_)
         voice = np.array([event.kind in COUNTED_KINDS for event in self.events], dtype=np.bool_)
         mine = of_segment[self.at]
         deads = np.bincount(of_segment[dead], minlength=count)
@@ -256,30 +281,28 @@ class _Table:
         )
 
     def _posts(self, of_segment: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> pl.DataFrame:
-        events = [self.events[i] for i in self.spoken]
-        at = self.at[self.spoken]
+        events, at = self.said, self.at[self.spoken]
         platform = pl.Series("platform", [event.platform for event in events], dtype=pl.String)
         author = pl.Series("author", [event.author for event in events], dtype=pl.String)
         frame = pl.DataFrame(
             {
                 "segment": of_segment[at],
                 "created_ms": pl.Series([event.created_ms for event in events], dtype=pl.Int64),
-                "log_ms": pl.Series([self.times[position] for position in at], dtype=pl.Int64),
+                "log_ms": np.array(self.times, dtype=np.int64)[at],
                 "kind": pl.Series([event.kind for event in events], dtype=pl.String),
                 "platform": platform,
                 "community": pl.Series([event.community for event in events], dtype=pl.String),
                 "lang": pl.Series([event.lang for event in events], dtype=pl.String),
                 "author_hash": hash_authors(platform, author, self.params.author_key),
                 "followers": pl.Series([event.followers for event in events], dtype=pl.Int64),
-                "sentiment_milli": pl.Series([None] * len(events), dtype=pl.Int64),
-                "id_hash": self.ids[self.spoken],
-                "offset": pl.Series([self.entries[position].record.offset for position in at], dtype=pl.Int64),
+                "sentiment_milli": pl.Series([None], dtype=pl.Int64).new_from_index(0, len(events)),
+                "offset": np.array(self.records.offsets, dtype=np.int64)[at],
             }
         )
         return frame.with_columns(event_ms=event_times(pl.col("created_ms"), pl.col("log_ms"))).select(list(POSTS))
 
     def _enrich(self, watchlist: CompiledWatchlist) -> Enriched:
-        events = [self.events[i] for i in self.spoken]
+        events = self.said
         frame = pl.DataFrame(
             {
                 "text": pl.Series([event.text for event in events], dtype=pl.String),
@@ -296,7 +319,7 @@ class _Table:
         mention = Mention(
             post_id=event.post_id, platform=event.platform, version=DELETED_VERSION, deleted=True, kind="delete", event_ms=0
         )
-        return self.entries[self.at[i]].record.offset, mention
+        return self.records.offsets[self.at[i]], mention
 
     def _mention(self, row: int, brands: list[str], terms: list[str], post: dict[str, object]) -> tuple[int, Mention]:
         i = self.spoken[row]
@@ -317,7 +340,7 @@ class _Table:
             community=event.community,
             terms=tuple(terms),
         )
-        return self.entries[position].record.offset, mention
+        return self.records.offsets[position], mention
 
 
 def _side_outputs(state: IngestState, table: _Table, end: int) -> tuple[list[Mention], list[DeadLetter]]:

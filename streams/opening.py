@@ -1,10 +1,12 @@
 """How waiting surges become moments: they join the open moment of their event, or open one if it may be told.
 
-Within a tick brands come first, then hashtags, then the most surprising words: the first of an event leads it for ever.
+Within a tick brands come first, then hashtags, then the most surprising words, of equally surprising ones names: the first of an
+event leads it for ever.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -17,10 +19,10 @@ from streams.comoving import Footprint, link, vocabulary
 from streams.curate_state import SENSITIVITY, CurateParams, CurateState, Member, OpenMoment, Waiting
 from streams.desk import Desk
 from streams.explain import count_words
-from streams.following import is_muted, is_muted_brand, look_at, tell
+from streams.following import is_muted, is_muted_brand, look_at, open_up
 from streams.newcomers import is_new, pace
 from streams.posts import Post, voices
-from streams.statement import brands_of
+from streams.statement import brands_of, is_echo
 from streams.talk import hear
 
 _KINDS = {"brand": 0, "hashtag": 1, "keyword": 2, "mention": 3, "domain": 4}
@@ -28,6 +30,8 @@ _SHORTENERS = frozenset(
     f"domain:{host}"
     for host in ("t.co", "bit.ly", "ow.ly", "goo.gl", "tinyurl.com", "buff.ly", "dlvr.it", "fb.me", "is.gd", "lnkd.in")
 )  # say nothing about where a link leads
+
+_TIERS = 4  # per tenfold score: words whose scores differ by less than a half are as surprising as each other
 
 
 def may_lead(term: str) -> bool:
@@ -61,17 +65,15 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
     for waiting in _ready(state, desk, params):
         waiting.settled = True
         term, posts = waiting.surge.term, desk.read(waiting.surge.samples)
-        hashes = [ref.id_hash for ref in waiting.surge.samples]
+        hashes = [ref.place_hash for ref in waiting.surge.samples]
         heard = term.startswith("brand:") and not is_muted_brand(term, desk.watch)  # by no silent moment is it to be swallowed
         homes = [moment for moment in state.moments.values() if not (heard and moment.silent)]
         home = _home(state, homes, waiting.surge, posts, params)
         if home is not None:
             _join(state, home, waiting, params)
-        elif (
-            len(state.moments) < params.max_open
-            and _is_known(state, waiting, params)
-            and not _cools(state, term, posts, hashes, params)
-        ):
+        elif len(state.moments) >= params.max_open:
+            state.given_way.open += 1
+        elif _is_known(state, waiting, params) and not _cools(state, term, posts, hashes, params):
             opened.append((_open(state, waiting, posts), waiting))
     for moment, _ in opened:
         _call(state, moment, params)
@@ -81,7 +83,7 @@ def admit(state: CurateState, desk: Desk, params: CurateParams) -> list[Moment]:
 def _call(state: CurateState, moment: OpenMoment, params: CurateParams) -> None:
     """Terms that rose before it and were too little for a moment of their own join it; their posts are not read again."""
     for term, waiting in list(state.waiting.items()):
-        hashes = [ref.id_hash for ref in waiting.surge.samples]
+        hashes = [ref.place_hash for ref in waiting.surge.samples]
         if waiting.settled and kind_rank(term) > 0 and link(term, (), hashes, moment.footprint, params.comoving) > 0:
             _join(state, moment, waiting, params)
 
@@ -97,7 +99,17 @@ def _ready(state: CurateState, desk: Desk, params: CurateParams) -> list[Waiting
         for term, waiting in state.waiting.items()
         if is_ready(waiting, state.tick_ms, threshold_of(term, desk.watch.get(term.partition(":")[2]), params), params)
     ]
-    return sorted(ready, key=lambda waiting: lead_order(waiting.surge, desk.watch))
+    return sorted(ready, key=lambda waiting: _first(waiting.surge, desk))
+
+
+def _first(surge: Surge, desk: Desk) -> tuple[int, bool, int, float, tuple[int, bool, float, int, str]]:
+    """As `lead_order`, but of words about as surprising as each other first those that people write as names."""
+    order = lead_order(surge, desk.watch)
+    if not surge.term.startswith("keyword:"):
+        return *order[:2], 0, 0.0, order
+    posts = voices(post for post in desk.read(surge.samples) if post.holds(surge.term))
+    named = sum(surge.term[8:] in post.names for post in posts) / len(posts) if posts else 0.0
+    return *order[:2], -round(_TIERS * math.log10(max(surge.score, 1.0))), -round(named, 3), order
 
 
 def _is_near(moment: OpenMoment, surge: Surge, params: CurateParams) -> bool:
@@ -110,7 +122,7 @@ def _home(
     state: CurateState, moments: list[OpenMoment], surge: Surge, posts: list[Post], params: CurateParams
 ) -> OpenMoment | None:
     """The open moment that the term belongs to, the oldest of equals."""
-    hashes, talk = [ref.id_hash for ref in surge.samples], state.usual.everything
+    hashes, talk = [ref.place_hash for ref in surge.samples], state.usual.everything
     links = [
         (
             link(surge.term, posts, hashes, m.footprint, params.comoving, talk if _is_near(m, surge, params) else None),
@@ -142,7 +154,7 @@ def _open(state: CurateState, waiting: Waiting, posts: list[Post]) -> OpenMoment
     moment = OpenMoment(
         moment_id=xxh3_64_hexdigest(f"{surge.term} {state.tick_ms}".encode()),
         opened_ms=state.tick_ms,
-        footprint=Footprint([surge.term], [ref.id_hash for ref in surge.samples], vocabulary(own), len(own)),
+        footprint=Footprint([surge.term], [ref.place_hash for ref in surge.samples], vocabulary(own), len(own)),
         members={surge.term: Member.of(surge)},
         lead_refs=merge_refs(surge.samples),
         other_refs=[],
@@ -178,16 +190,17 @@ def _tell(state: CurateState, moment: OpenMoment, first: Waiting, desk: Desk, pa
         return
     moment.silent = is_muted(moment, desk.watch)
     if not moment.silent:
-        yield tell(state, moment, "opened", desk)
+        yield from open_up(state, moment, desk, params)
 
 
 def _is_enough(moment: OpenMoment, brands: list[Brand], params: CurateParams) -> bool:
-    """A hashtag about a brand with low sensitivity needs more than others; brands themselves were asked before."""
+    """What nobody watches needs more if it is alone or one repeated post; so does a hashtag about a brand of low sensitivity."""
     best = max(member.surge.score for member in moment.members.values())
     if any(kind_rank(term) == 0 for term in moment.members):
         return True
     if not brands:
-        return len(moment.members) > 1 or best >= params.lone_score
+        alone = params.lone_score if len(moment.members) == 1 else 0.0
+        return best >= max(params.echo_score if is_echo(moment) else 0.0, alone)
     return best >= params.min_score * min(SENSITIVITY[brand.sensitivity] for brand in brands)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import xxhash
 
@@ -9,17 +11,27 @@ EVERYWHERE = "all:posts"
 """The term of every post; its rows go to every detect partition, for scale, and only its owner stores them."""
 
 
+ALL = -1
+"""The owner of EVERYWHERE."""
+
+Owners = npt.NDArray[np.int64]
+
+
 def partition_of(term: str, partitions: int) -> int:
     """The detect partition of a term, 0..partitions-1."""
     return int(xxhash.xxh3_64_intdigest(term.encode()) % partitions)
 
 
-def split(rows: pl.DataFrame, partitions: int) -> list[pl.DataFrame]:
-    """The rows of each detect partition, in their order; rows of EVERYWHERE are in all of them."""
+def owners_of(terms: pl.Series, partitions: int) -> Owners:
+    """The detect partition of each term, ALL for EVERYWHERE."""
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, terms.cast(pl.Binary).to_list()), dtype=np.uint64, count=len(terms))
+    owners = (hashes % np.uint64(partitions)).astype(np.int64)
+    owners[(terms == EVERYWHERE).to_numpy()] = ALL
+    return owners
+
+
+def split(rows: pl.DataFrame, owners: Owners, partitions: int) -> list[pl.DataFrame]:
+    """The rows of each detect partition, in their order, given the owner of each row; rows of EVERYWHERE are in all of them."""
     if partitions == 1:
         return [rows]
-    terms = rows.get_column("term").unique()
-    owners = pl.Series([partition_of(term, partitions) for term in terms], dtype=pl.Int32)
-    owner = rows.get_column("term").replace_strict(terms, owners, return_dtype=pl.Int32)
-    everywhere = rows.get_column("term") == EVERYWHERE
-    return [rows.filter((owner == number) | everywhere) for number in range(partitions)]
+    return [rows[np.flatnonzero((owners == number) | (owners == ALL))] for number in range(partitions)]

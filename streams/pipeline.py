@@ -23,7 +23,8 @@ from streams.curate import CurateParams, CurateState, curate, needed_posts
 from streams.dedup import DedupParams
 from streams.detect import DetectParams, DetectState, detect
 from streams.enrich import EnrichParams
-from streams.ingest import Ingested, IngestParams, Record, ingest, provisional, resume
+from streams.ingest import Ingested, IngestParams, ingest, provisional, resume
+from streams.records import Record
 from streams.rounds import RoundState, complete_rounds
 from streams.segments import SegmentParams
 
@@ -122,7 +123,7 @@ class Pipeline:
         moments: list[Moment] = []
         for one in complete_rounds(self._rounds, batch):
             posts = self._read(needed_posts(self._curate, one.surges, self.params.curate, one.tick_ms))
-            moments += curate(self._curate, one.tick_ms, one.surges, posts, self.brands, self.params.curate)
+            moments += curate(self._curate, one.tick_ms, one.surges, posts, self.brands, self.params.curate, one.tallies)
         return moments
 
     def _read(self, refs: Sequence[SampleRef]) -> dict[SampleRef, Event]:

@@ -22,11 +22,12 @@ from streams.text import normalise
 MAX_CHARS = 2_000  # a longer text says the same again; the cost of a post is bounded by it
 _MAX_TERM_CHARS = 100
 _SHINGLE = 4  # characters: a swapped word leaves most of them, few are shared by chance
-_MIN_COPY_CHARS = 20  # "goal!!!" and "rest in peace" are written by many people independently
+_MIN_COPY_CHARS = 28  # "goal!!!" and "we are the champions #final" are written by many people independently
 
 _ELSEWHERE = re.compile(r"https?://\S+|@[\w.-]+")  # links and handles
 BY_HAND = re.compile(r"\s*rt @\w+[:\s]*", re.IGNORECASE)  # how older archives write a repost
 _TOKEN = re.compile(r"[#@]?[^\W_]+")
+_NAME = re.compile(r"(?<=[\w,;:’')]) [“\"'(]?([A-Z]\w{2,})")  # not after a full stop, which begins a sentence
 _NO_LETTER = re.compile(r"[\W\d_]+")
 _CASCADE_VOICES = 3  # of a post reposted a hundred times every word would look typical
 _JOINS = (" ", "-")  # what may stand between the words of a phrase
@@ -42,6 +43,7 @@ class Post:
     words: frozenset[str]  # keywords, phrases of two of them, and #hashtags: what can explain something
     spoken: str  # all words in order, a blank before, between and after, so that ` phrase ` can be looked up
     cascade: str  # what it reposts; empty: a voice of its own
+    names: frozenset[str]  # words with a capital letter that begin no sentence, in lower case
     shingles: frozenset[str]  # of the letters without links and handles; empty: too short to be called a copy
 
     def holds(self, term: str) -> bool:
@@ -101,8 +103,14 @@ def _digest(ref: SampleRef, event: Event, text: str, terms: set[str]) -> Post:
         words=frozenset(keywords | set(_phrases(own, tokens, keywords)) | {f"#{t[8:]}" for t in terms if t.startswith("hashtag:")}),
         spoken=f" {' '.join(token.group().lstrip('#@') for token in tokens)} ",
         cascade=_cascade(event, letters, by_hand is not None),
+        names=_names(event.text[:MAX_CHARS]),
         shingles=_shingles(letters),
     )
+
+
+def _names(text: str) -> frozenset[str]:
+    said = [name.lower() for name in _NAME.findall(text)]
+    return frozenset(said) if 2 * len(said) <= len(text.split()) else frozenset()  # HEADLINES And Titles name nothing
 
 
 def _phrases(text: str, tokens: list[re.Match[str]], keywords: set[str]) -> Iterator[str]:

@@ -10,16 +10,20 @@ from schemas.candidates import Surge
 from schemas.moments import Moment, Status
 from schemas.watchlist import Brand
 from streams.curate_state import OpenMoment
-from streams.severity import Weight, severity
-from streams.wording import counted, why
+from streams.severity import Scale, Weight, points_of, severity
+from streams.wording import Story, counted, title_of, why
 
 _MIN_OPINIONS = 5  # sentiments before a mood is told
 _MOOD_CHANGE = 0.3
 _BRAND_SHARE = 0.3  # of the posts that name the lead term: then the moment is about the brand too
+_CRISIS, _PRAISE, _CLEARLY = -0.2, 0.35, 0.15  # mean mood, and how far from the usual
 _MIN_CASCADE, _CASCADE_SHARE = 5, 0.5
 
+TURNS = frozenset({"mood_falls", "mood_rises", "community", "language", "platform", "share_of_voice", "outsized_reach", "crisis"})
+"""Reasons that are news when they come up in the life of a moment."""
 
-def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mapping[str, Brand]) -> Moment:
+
+def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mapping[str, Brand], scale: Scale) -> Moment:
     """The next statement in the moment's life; numbers are those of the lead term, or of the strongest that still rises."""
     voice = moment.members[_voice(moment)]
     said = _numbers(voice.crest if status == "closed" else voice.surge, voice.surge)
@@ -28,20 +32,20 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
     brands = brands_of(moment, watch)
     organic = moment.verdict.organic
     peak = voice.peaks[said.scale_ms]
-    grave = severity(
-        Weight(
-            score=said.score,
-            peak=peak,
-            expected=said.expected,
-            voices=said.authors + said.unknown_authors,
-            reach=said.reach,
-            sentiment_shift=shift,
-            brand=bool(brands),
-            organic=organic,
-            lone=is_lone(moment),
-            echo=bool(_cascade(moment)),
-        )
+    weight = Weight(
+        score=said.score,
+        peak=peak,
+        expected=said.expected,
+        voices=said.authors + said.unknown_authors,
+        reach=said.reach,
+        sentiment_shift=shift,
+        brand=bool(brands),
+        organic=organic,
+        lone=is_lone(moment),
+        echo=is_echo(moment),
     )
+    moment.points = max(moment.points, points_of(weight))
+    grave = severity(weight, scale)
     body = Moment(
         moment_id=moment.moment_id,
         sequence=0 if last is None else last.sequence + 1,
@@ -52,7 +56,7 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
         brands=brands,
         severity=max(grave, last.severity) if last and last.organic == organic else grave,
         score=round(said.score, 2),
-        reasons=_reasons(moment, shift),
+        reasons=_reasons(moment, brands, sentiment, shift),
         opened_ms=moment.opened_ms,
         since_ms=said.since_ms,
         updated_ms=tick_ms,
@@ -78,8 +82,11 @@ def state_moment(moment: OpenMoment, status: Status, tick_ms: int, watch: Mappin
         words=moment.explanation.words,
         samples=moment.explanation.samples,
         why="",
+        title=moment.explanation.phrase or title_of(moment.lead, watch),
     )
-    return msgspec.structs.replace(body, why=why(body, _voice(moment), watch, moment.verdict.evidence, _remark(moment)))
+    clauses = [signal.clause for _, signal in sorted(moment.signals.items())]
+    story = Story(_voice(moment), moment.verdict.evidence, _remark(moment), clauses, surges=moment.surges)
+    return msgspec.structs.replace(body, why=why(body, story, watch))
 
 
 def is_lone(moment: OpenMoment) -> bool:
@@ -119,16 +126,22 @@ def _numbers(shown: Surge, latest: Surge) -> Surge:
     return msgspec.structs.replace(shown, **{name: getattr(latest, name) for name in totals})
 
 
-def _reasons(moment: OpenMoment, shift: float | None) -> tuple[str, ...]:
-    reasons = ["surge", *moment.verdict.reasons]
-    if _cascade(moment):
+def _reasons(moment: OpenMoment, brands: tuple[str, ...], sentiment: float | None, shift: float | None) -> tuple[str, ...]:
+    reasons = ["surge"] if moment.surges else []
+    reasons += moment.verdict.reasons
+    if is_echo(moment):
         reasons.append("cascade")
     if shift is not None and abs(shift) >= _MOOD_CHANGE:
         reasons.append("mood_falls" if shift < 0 else "mood_rises")
-    return tuple(reasons)
+    if brands and sentiment is not None and moment.verdict.organic:
+        if sentiment <= _CRISIS and (shift is None or shift <= -_CLEARLY):
+            reasons.append("crisis")
+        elif sentiment >= _PRAISE and (shift is None or shift >= _CLEARLY):
+            reasons.append("praise")
+    return tuple(dict.fromkeys([*reasons, *(signal.code for _, signal in sorted(moment.signals.items()))]))
 
 
-def _cascade(moment: OpenMoment) -> bool:
+def is_echo(moment: OpenMoment) -> bool:
     """Whether most of it repeats one post, which is a cascade and no flood."""
     told = moment.explanation
     return told.cascade >= max(_MIN_CASCADE, _CASCADE_SHARE * told.posts)
@@ -137,8 +150,8 @@ def _cascade(moment: OpenMoment) -> bool:
 def _remark(moment: OpenMoment) -> str:
     """What makes it less than it looks."""
     told = moment.explanation
-    if _cascade(moment):
+    if is_echo(moment):
         return f"{told.cascade} of {counted(told.posts, 'sampled post')} repeat one post" + (
             f", “{told.echo}”" if told.echo else ""
         )
-    return "nothing else rises with it" if is_lone(moment) and moment.lead[:6] != "brand:" else ""
+    return "nothing else rises with it" if moment.surges and is_lone(moment) and moment.lead[:6] != "brand:" else ""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.candidates import MAX_SAMPLES, Phase, Surge
-from streams.baseline import SCALES_MS, Floats, Ints, surprise
+from streams.baseline import MAX_SCORE, SCALES_MS, Floats, Ints, surprise
 from streams.sketches import count_authors, merge_samples
 from streams.surge_params import SurgeParams
 from streams.term_records import Records
@@ -18,6 +18,8 @@ from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, s
 
 # A surge stays open while any scale up to this one (5 min) or the one that opened it says so: its pauses are not its end.
 _LASTING_SCALE = 2
+
+_LONGEST = len(SCALES_MS) - 1
 
 # A window belongs to a surge if it holds more than this many times what was expected.
 _SINCE_RATIO = 2.0
@@ -44,7 +46,7 @@ class Verdict:
     def candidates(self, params: SurgeParams) -> NDArray[np.bool_]:
         """Terms that may open a surge; a quick look that leaves out none."""
         least = min(params.score, params.score_watched)
-        return np.asarray(((self.score >= least) & (self.observed >= params.min_ratio * self.expected)).any(axis=1))
+        return np.asarray(((self.score >= least) & (self.observed >= np.array(params.ratios) * self.expected)).any(axis=1))
 
     def of(self, row: int) -> TermVerdict:
         """The verdict on one term."""
@@ -90,7 +92,18 @@ def judge(table: TermTable, slots: Ints, records: Records, surging: Ints, params
     rare = (observed > expected) & known
     score = np.zeros_like(expected)
     score[rare] = surprise(observed[rare].astype(np.float64), expected[rare], spread[rare])
+    heights = table.heights(records[places])
+    if heights is not None:
+        score *= np.where(heights < params.backing, params.unbacked, 1.0)[:, None]
+        score[:, _LONGEST] = np.maximum(score[:, _LONGEST], _lasting(observed, expected, spread, heights, params))
     return Verdict(places, records["hash"][places], slots[places], observed, expected, score, volume)
+
+
+def _lasting(observed: Ints, expected: Floats, spread: Floats, heights: Floats, params: SurgeParams) -> Floats:
+    """A score for what stands out at every length from minutes to half a day: many terms burst, but few do all day."""
+    deviations = (observed - expected - 1.0) / (np.sqrt(expected + spread * expected**2) + 1.0)
+    together = np.maximum(deviations[:, _LASTING_SCALE], 0.0) * np.maximum(deviations[:, _LONGEST], 0.0) * np.maximum(heights, 0.0)
+    return np.asarray(np.minimum(np.cbrt(together) * params.score_watched / params.lasting, MAX_SCORE))
 
 
 def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
@@ -102,8 +115,10 @@ def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, para
     if track.faded_ms is not None and now_ms < track.faded_ms + params.cooldown_ms:
         return []
     support = _support(track, verdict, params)
-    enough = (verdict.score >= _least_score(track, verdict, params)) & (verdict.observed >= support)
-    enough &= verdict.observed >= params.min_ratio * verdict.expected
+    enough = (verdict.score >= least_score(verdict.volume, params, watched=track.watched)) & (verdict.observed >= support)
+    enough &= verdict.observed >= np.array(params.ratios) * verdict.expected
+    if track.faded_ms is not None and now_ms < track.faded_ms + params.rest_ms(track.last_scale) and track.last_peaks:
+        enough &= verdict.observed >= params.again_ratio * np.array(track.last_peaks)
     if not enough.any():
         return []
     scale = verdict.best(enough)
@@ -126,14 +141,19 @@ def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgePa
     """What is new about an open surge: it grew, it faded, or nothing."""
     now_ms, surge = table.now_ms, track.surge
     assert now_ms is not None and surge is not None
-    lasting = np.arange(len(SCALES_MS)) <= max(surge.scale, _LASTING_SCALE)
-    above = lasting & (verdict.score >= params.exit_score) & (verdict.observed >= params.exit_ratio * verdict.expected)
-    surge.peaks = np.maximum(surge.peaks, verdict.observed).tolist()
-    if above.any():
+    above = (verdict.score >= params.exit_score) & (verdict.observed >= params.exit_ratio * verdict.expected)
+    above[max(surge.scale, _LASTING_SCALE) + 1 :] = False
+    surge.peaks = list(map(max, surge.peaks, verdict.observed.tolist()))
+    if now_ms - surge.opened_ms >= params.lasting_ms and verdict.score[_LONGEST] >= least_score(
+        verdict.volume, params, watched=track.watched
+    ):
+        surge.scale = _LONGEST
+    if any(above.tolist()):
         surge.above_ms = now_ms
     elif now_ms - surge.above_ms >= params.fade_ms(surge.scale):
         said = _say(track, "faded", verdict, surge.scale, now_ms)
         track.surge, track.faded_ms = None, now_ms
+        track.last_scale, track.last_peaks = surge.scale, surge.peaks
         track.background = merge_samples(surge.total.samples, surge.background, BACKGROUND_SAMPLES)
         table.mask(verdict.slot, now_ms)
         return [said]
@@ -144,10 +164,9 @@ def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgePa
     return [_say(track, "grown", verdict, verdict.best(above), now_ms)]
 
 
-def _least_score(track: Track, verdict: TermVerdict, params: SurgeParams) -> float:
-    if track.watched:
-        return params.score_watched
-    return params.score + math.log10(max(float(verdict.volume[-1]) / _SCORE_VOLUME, 1.0))
+def least_score(volume: Ints, params: SurgeParams, *, watched: bool) -> float:
+    """The score that opens a surge in a stream of this `volume` per scale."""
+    return params.score_watched if watched else params.score + math.log10(max(float(volume[-1]) / _SCORE_VOLUME, 1.0))
 
 
 def _support(track: Track, verdict: TermVerdict, params: SurgeParams) -> Floats:

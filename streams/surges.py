@@ -7,6 +7,7 @@ open surges, not for the time that passed since the last one. A tick may open a 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from xxhash import xxh3_64_intdigest
 
 from schemas.candidates import Surge
 from streams.baseline import Ints
-from streams.surge_life import Verdict, follow, judge, open_surge
+from streams.surge_life import Verdict, follow, judge, least_score, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_records import Records
 from streams.term_table import TOTAL, Hashes, TermTable
@@ -39,7 +40,7 @@ _FORGET_WATCHED_MS = 7 * 86_400_000
 _FEW = 200  # rows up to which a loop in Python is faster than the first column operation
 
 _SHARDS = 64  # of the tracks in a snapshot, so that those of quiet brands keep their bytes
-_FORMAT = 1
+_FORMAT = 2
 
 
 class _Meta(msgspec.Struct, frozen=True):
@@ -58,6 +59,7 @@ class SurgeState:
         self.tracks: dict[int, Track] = {}  # by term hash
         self.surging: set[int] = set()  # hashes of the terms whose surge is open
         self.ready_ms = 0  # log time from which surges may open
+        self.untracked = 0  # times that a term had reason to be tracked and there was no room; not part of a snapshot
 
     def snapshot(self) -> dict[str, bytes]:
         """The state in named sections; a section that did not change keeps its bytes."""
@@ -152,8 +154,8 @@ def _advance(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
 def _sweep(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
     for key, track in list(state.tracks.items()):
         compact(track, tick_ms)
-        keep_ms = _FORGET_WATCHED_MS if track.watched else max(_FORGET_WARM_MS, params.cooldown_ms)
-        if track.surge is None and tick_ms - max(track.warm_ms, track.faded_ms or 0) > keep_ms:
+        keep_ms = _FORGET_WATCHED_MS if track.watched else _FORGET_WARM_MS
+        if track.surge is None and tick_ms - track.warm_ms > keep_ms and not _rests(track, tick_ms, params):
             del state.tracks[key]
             state.table.pin(key, False)
 
@@ -196,7 +198,8 @@ def _wanted(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Of the touched terms, those whose rows are to be written down, and those with reason to be: watched or warm.
 
-    Terms with a track from before keep it; of others nobody watches, the most surprising while there is room.
+    Terms with a track from before keep it; of others nobody watches, the most surprising while there is room. For those that may
+    open a surge room is made.
     """
     best = verdict.score.max(axis=1, initial=0.0)
     warm = (best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events)
@@ -207,9 +210,35 @@ def _wanted(
     certain |= state.table.pinned(touched.slots)
     others = np.flatnonzero(warm & ~certain[verdict.places])
     room = max(params.max_tracks - len(state.tracks), 0)
+    urgent = int(np.count_nonzero(best[others] >= least_score(verdict.volume, params, watched=False)))
+    if urgent > room:
+        room += _make_room(state, urgent - room, touched.records["hash"], params)
     chosen = others[np.lexsort((verdict.keys[others], -best[others]))][:room]
     certain[verdict.places[chosen]] = True
+    state.untracked += len(others) - len(chosen)
     return certain, reason
+
+
+def _make_room(state: SurgeState, needed: int, touched: Hashes, params: SurgeParams) -> int:
+    """Drop up to so many tracks that nobody watches, the longest cold first; none with an open surge, a rest, or news."""
+    now_ms = state.table.now_ms
+    assert now_ms is not None
+    idle = [
+        (track.warm_ms, key)
+        for key, track in state.tracks.items()
+        if not track.watched and track.surge is None and not _rests(track, now_ms, params)
+    ]
+    busy = np.isin(np.array([key for _, key in idle], dtype=np.uint64), touched)
+    dropped = heapq.nsmallest(needed, (one for one, is_busy in zip(idle, busy.tolist(), strict=True) if not is_busy))
+    for _, key in dropped:
+        del state.tracks[key]
+        state.table.pin(key, False)
+    state.untracked += len(dropped)
+    return len(dropped)
+
+
+def _rests(track: Track, now_ms: int, params: SurgeParams) -> bool:
+    return track.faded_ms is not None and now_ms - track.faded_ms <= params.rest_ms(track.last_scale)
 
 
 def _track(
@@ -220,10 +249,14 @@ def _track(
     wanted, reason = _wanted(state, counted, touched, verdict, params)
     names = rows.columns
     chosen = np.flatnonzero(wanted[touched.places])
-    for i in chosen[np.argsort(counted.windows[touched.rows[chosen]], kind="stable")].tolist():  # not the order of the rows
+    of_chosen = touched.rows[chosen]
+    for i in chosen[np.lexsort((counted.hashes[of_chosen], counted.windows[of_chosen]))].tolist():  # not the order of the rows
         at = touched.rows[i]
         key, row = int(counted.hashes[at]), dict(zip(names, rows.row(int(counted.rows[at])), strict=True))
         if key not in state.tracks:
+            if len(state.tracks) >= params.max_tracks + params.max_watched:
+                state.untracked += 1
+                continue
             state.tracks[key] = Track(term=row["term"], watched=row["term"].startswith(WATCHED_PREFIX), warm_ms=state.table.now_ms)
             state.table.pin(key, True)
         if reason[touched.places[i]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.baseline import SCALES_MS, BaselineParams, Floats, Ints, clip, predict
+from streams.tide import ebb, height, rise
 
 Records: TypeAlias = NDArray[Any]
 
@@ -32,6 +33,7 @@ RECORD = np.dtype(
         ("rings", "<i4", (sum(RINGS),)),  # one after the other
         ("sums", "<f4", (len(SCALES_MS),)),
         ("pairs", "<f4", (len(SCALES_MS),)),
+        ("tide", "<f4", (3,)),  # of streams.tide
     ]
 )
 
@@ -48,6 +50,8 @@ _LENGTH, _SIZE, _PLACE = _LENGTHS[LEVEL], _SIZES[LEVEL], np.concatenate([np.aran
 _OPEN = np.where(LEVEL == 0, OPEN_BINS, 0)
 _WIDTHS = np.stack([np.where(level == LEVEL, width, 0) for level, width in ROLLING[1:]], axis=1)
 
+_AT_ONCE = 512  # records whose columns stay in the cache from step to step
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -62,6 +66,11 @@ class Clock:
     rolling: Floats  # columns that each longer scale adds up
     rates: Floats  # per scale: how many times a weight halves in one bin
     exposure: Floats  # per scale: discounted number of bins
+
+    @property
+    def hour_left(self) -> float:
+        """What one hour leaves of the weight of the past."""
+        return float(np.exp2(-self.rates[-1]))
 
     @classmethod
     def at(cls, now_ms: int, exposure: Sequence[float], rates: Floats, params: BaselineParams) -> Clock:
@@ -79,13 +88,11 @@ def settle(records: Records, clock: Clock, params: BaselineParams) -> None:
     shortest, seen = SCALES_MS[0], records["seen_ms"]
     # a bin of a longer scale begins and closes with one of the shortest
     due = ((seen - params.settle_ms) // shortest < clock.closed[0]) | (seen // shortest < clock.newest[0])
-    count = np.count_nonzero(due)
-    if count == len(records):
-        _learn(records, clock, params)
-    elif count:
-        some = records[due]
+    rows = np.flatnonzero(due)
+    for start in range(0, len(rows), _AT_ONCE):
+        some = records[rows[start : start + _AT_ONCE]]
         _learn(some, clock, params)
-        records[due] = some
+        records[rows[start : start + _AT_ONCE]] = some
     records["seen_ms"] = clock.now_ms
 
 
@@ -111,6 +118,14 @@ def observed(records: Records, clock: Clock) -> Ints:
     return np.maximum(out, 0)
 
 
+def heights(records: Records, clock: Clock) -> Floats:
+    """How far above its usual level of half a day each settled record stands, in deviations."""
+    rings, hour = records["rings"][:, SPANS[-1]], _LENGTHS[-1]
+    running = sum(rings[:, bin_ % RINGS[-1]] for bin_ in range(clock.closed[-1], clock.newest[-1] + 1))
+    part = clock.now_ms / hour - clock.closed[-1]
+    return height(records["tide"].astype(np.float64), np.maximum(running, 0), part, max(float(clock.exposure[-1]), 1.0))
+
+
 def decayed(values: Floats, age: Ints, clock: Clock) -> Floats:
     """Values per scale (last axis) after so many bins of each."""
     return np.asarray(values * np.exp2(-np.maximum(age, 0) * clock.rates))
@@ -134,7 +149,20 @@ def _learn(records: Records, clock: Clock, params: BaselineParams) -> None:
         sums[:, level] += learnt[:, span].sum(axis=1)
         pairs[:, level] += learnt_pairs[:, span].sum(axis=1)
     records["sums"], records["pairs"] = sums, pairs
+    hours = np.flatnonzero(age[:, -1] > 0)
+    if len(hours):
+        records["tide"][hours] = _tide(records[hours], old[hours, -1], newest[hours, -1], clock)
     records["rings"] *= clock.bins <= newest_bins
+
+
+def _tide(records: Records, old: Ints, newest: Ints, clock: Clock) -> Floats:
+    """The tides of these records with the hours that closed since; only the first of them can have events."""
+    tide, rings = records["tide"].astype(np.float64), records["rings"][:, SPANS[-1]]
+    for ahead in range(RINGS[-1] - 1):
+        hour = old + ahead
+        counts = np.where(hour <= newest, rings[np.arange(len(rings)), hour % RINGS[-1]], 0)
+        tide = np.where((hour < clock.closed[-1])[:, None], rise(tide, np.maximum(counts, 0), clock.hour_left), tide)
+    return ebb(tide, np.maximum(clock.closed[-1] - old - RINGS[-1] + 1, 0), clock.hour_left)
 
 
 def _ages(newest: Ints) -> Ints:

@@ -1,9 +1,9 @@
 """Recent counts and the past of very many terms in bounded memory; a call takes time for the terms it touches, not for time passed.
 
-Active terms have exact counts: rings of 10 s, 1 min, 5 min and 1 h bins, 184 bytes a slot and about 160 more for its place in the
-dict, at most `max_terms` of them. When the table is full the least active terms give way (ties by hash, so always the same) and
-their past goes to hashed cells, 40 bytes each. A cell keeps the larger of its terms' pasts, not their sum, and a term reads the
-smaller of its two cells: a term that comes back is never deemed newer than it is, and a flood of one-off terms cannot fill them.
+Active terms have exact counts: rings of 10 s, 1 min, 5 min and 1 h bins, 196 bytes a slot and about 40 more for finding it, at
+most `max_terms` of them. When the table is full the least active terms give way (ties by hash, so always the same) and their past
+goes to hashed cells, 52 bytes each. A cell keeps the larger of its terms' pasts, not their sum, and a term reads the smaller of its
+two cells: a term that comes back is never deemed newer than it is, and a flood of one-off terms cannot fill them.
 A slot that is not touched keeps its bytes; decay is applied when it is read.
 """
 
@@ -17,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.baseline import SCALES_MS, BaselineParams, Floats, Ints, advance_exposure, decay_rates, predict_scales
-from streams.term_records import OPEN_BINS, RECORD, RINGS, ROLLING, SPANS, Clock, Records, add, decayed, observed, settle
+from streams.term_index import TermIndex
+from streams.term_records import OPEN_BINS, RECORD, RINGS, ROLLING, SPANS, Clock, Records, add, decayed, heights, observed, settle
+from streams.tide import ebb
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
 _RECORD_BYTES = np.dtype((np.void, RECORD.itemsize))  # copied whole, which numpy does far faster than field by field
-_CELL = np.dtype([("seen_ms", "<i8"), ("sums", "<f4", (len(SCALES_MS),)), ("pairs", "<f4", (len(SCALES_MS),))])
+_CELL = np.dtype(
+    [("seen_ms", "<i8"), ("sums", "<f4", (len(SCALES_MS),)), ("pairs", "<f4", (len(SCALES_MS),)), ("tide", "<f4", (3,))]
+)
 
 PAGE = 1024
 """Slots or cells per snapshot section."""
@@ -43,7 +47,7 @@ class TermTable:
         self.now_ms: int | None = None
         self.slots: Records = np.zeros(PAGE, RECORD)
         self.cells: Records = np.zeros(cells, _CELL)
-        self._where: dict[int, int] = {}
+        self._index = self._indexed()
         self._free: list[int] = []
         self._high = 1  # slots from here on were never used; slot 0 is TOTAL
         self._pinned = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
@@ -52,7 +56,7 @@ class TermTable:
         self._clock: Clock | None = None  # as of now_ms
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._index)
 
     def advance(self, tick_ms: int, observed: bool) -> None:
         """Move the clock; `observed` is whether there was a log to observe since the last call."""
@@ -69,7 +73,7 @@ class TermTable:
 
     def pin(self, key: int, pinned: bool) -> None:
         """Whether the term of this hash must not give way."""
-        self._pinned[self._where[key]] = pinned
+        self._pinned[self.slots_of([key])] = pinned
 
     def pinned(self, slots: Ints) -> NDArray[np.bool_]:
         """Which of these slots are of terms that must not give way."""
@@ -77,12 +81,11 @@ class TermTable:
 
     def find(self, hashes: Hashes) -> Ints:
         """Slots of these term hashes, in their order; new terms get one, or -1 if even eviction leaves no room."""
-        get = self._where.get
-        slots = np.fromiter([get(key, -1) for key in hashes.tolist()], np.int64, len(hashes))
+        slots = self._index.find(hashes)
         if len(slots) and slots.min() < 0:
             known = slots >= 0
             missing, where = np.unique(hashes[~known], return_inverse=True)
-            room = self.max_terms - len(self._where)
+            room = self.max_terms - len(self._index)
             if len(missing) > room:
                 room += self._evict(len(missing) - room, slots[known])
             admitted = np.full(len(missing), -1)
@@ -92,7 +95,7 @@ class TermTable:
 
     def slots_of(self, keys: Collection[int]) -> Ints:
         """Slots of terms that have one."""
-        return np.fromiter((self._where[key] for key in keys), np.int64, len(keys))
+        return self._index.find(np.fromiter(keys, np.uint64, len(keys)))
 
     def distinct(self, slots: Ints) -> tuple[Ints, Ints]:
         """These slots without repetition, and the place of each given one among them."""
@@ -128,6 +131,10 @@ class TermTable:
         sums, pairs = records["sums"].astype(np.float64), records["pairs"].astype(np.float64)
         return predict_scales(sums, pairs, self.exposure, self.params)
 
+    def heights(self, records: Records) -> Floats | None:
+        """How far above its usual level of half a day each record stands; None until that is known."""
+        return heights(records, self.clock) if self.exposure[-1] >= self.params.tide_hours else None
+
     def run(self, slot: int, scale: int, floor: float) -> tuple[int, int]:
         """Start of the earliest bin within the last `scale` that holds more than `floor` per scale, and the events since."""
         level, width = ROLLING[scale]
@@ -142,7 +149,7 @@ class TermTable:
 
     def snapshot(self) -> dict[str, bytes]:
         """Pages of slots and cells that hold anything; a page nobody touched keeps its bytes."""
-        used = int(np.flatnonzero(self.slots["hash"])[-1]) + 1 if self._where else 1
+        used = int(np.flatnonzero(self.slots["hash"])[-1]) + 1 if len(self._index) else 1
         sections = {f"terms/{at // PAGE:05d}": self.slots[at : at + PAGE].tobytes() for at in range(0, used, PAGE)}
         for at in range(0, len(self.cells), PAGE):
             page = self.cells[at : at + PAGE]
@@ -165,9 +172,13 @@ class TermTable:
                 rows = np.frombuffer(sections[name], array.dtype)
                 array[page : page + len(rows)] = rows
         used = np.flatnonzero(self.slots["hash"])
-        self._where = dict(zip(self.slots["hash"][used].tolist(), used.tolist(), strict=True))
+        self._index = self._indexed()
         self._high = int(used[-1]) + 1 if len(used) else 1
         self._free = sorted(set(range(1, self._high)) - set(used.tolist()))
+
+    def _indexed(self) -> TermIndex:
+        used = np.flatnonzero(self.slots["hash"])
+        return TermIndex(self.slots["hash"][used], used)
 
     def _settled(self, slots: Ints) -> Records:
         records = self.slots.view(_RECORD_BYTES)[slots].view(RECORD)
@@ -185,7 +196,7 @@ class TermTable:
             else:
                 slots[i] = self._high
                 self._high += 1
-        self._where.update(zip(hashes.tolist(), slots.tolist(), strict=True))
+        self._index.add(hashes, slots)
         while self._high > len(self.slots):
             self.slots = np.concatenate([self.slots, np.zeros(len(self.slots), RECORD)])
             self._pinned = np.concatenate([self._pinned, np.zeros(len(self._pinned), np.bool_)])
@@ -194,6 +205,7 @@ class TermTable:
         self.slots["seen_ms"][slots] = self.now_ms
         sums, pairs = self._cell_past(self._cells_of(hashes))
         self.slots["sums"][slots], self.slots["pairs"][slots] = sums.min(axis=0), pairs.min(axis=0)
+        self.slots["tide"][slots] = self._cell_tide(self._cells_of(hashes)).min(axis=0)
         return slots
 
     def _evict(self, needed: int, in_use: Ints) -> int:
@@ -207,10 +219,10 @@ class TermTable:
         self._put(slots, records)
         keys = records["hash"]
         self._put_away(slots, keys)
-        for key, slot in zip(keys.tolist(), slots.tolist(), strict=True):
-            del self._where[key]
+        for slot in slots.tolist():
             heapq.heappush(self._free, slot)
         self.slots[slots] = np.zeros(1, RECORD)
+        self._index = self._indexed()
         return len(slots)
 
     def _least_active(self, slots: Ints) -> Ints:
@@ -226,6 +238,8 @@ class TermTable:
         cells = self._cells_of(keys).ravel()
         touched = np.unique(cells)
         self.cells["sums"][touched], self.cells["pairs"][touched] = self._cell_past(touched)
+        self.cells["tide"][touched] = self._cell_tide(touched)
+        np.maximum.at(self.cells["tide"], cells, np.tile(self.slots["tide"][slots], (2, 1)))
         pending = np.maximum(self.slots["rings"][slots], 0) * self.clock.open_bins
         for scale, span in enumerate(SPANS):
             sums = self.slots["sums"][slots, scale] + pending[:, span].sum(axis=1)
@@ -236,6 +250,10 @@ class TermTable:
     def _cells_of(self, keys: Hashes) -> Ints:
         size = np.uint64(len(self.cells))
         return np.stack([keys % size, (keys >> np.uint64(32)) % size]).astype(np.int64)
+
+    def _cell_tide(self, cells: Ints) -> Floats:
+        hours = self.clock.closed[-1] - (self.cells["seen_ms"][cells] - self.params.settle_ms) // SCALES_MS[-1]
+        return ebb(self.cells["tide"][cells].astype(np.float64), np.maximum(hours, 0), self.clock.hour_left)
 
     def _cell_past(self, cells: Ints) -> tuple[Floats, Floats]:
         """Sums and pairs of these cells at every scale (last axis) as of now."""

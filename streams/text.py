@@ -10,7 +10,8 @@ r"""Text as every other operator reads it; any row can be recomputed alone, in t
 4. lower case (not case folding: `straße` stays), every final sigma as a plain sigma;
 5. every run of white space is one space.
 
-Texts of printable ASCII without double spaces skip all but 4, which changes nothing for them.
+Texts that a step would not change skip it: printable ASCII without double spaces all but 4, other ASCII 2 and 3, and texts of
+characters that NFKC leaves alone in any company (SETTLED) 3.
 
 A *word character* is a letter, mark or number (categories L*, M*, N*) or `_`. *Scripts without spaces* are the code point ranges
 in NO_SPACES: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar.
@@ -42,6 +43,17 @@ _INVISIBLE = (
     r"--[\t-\r\x{85}]]"
 )
 _UNGLUE = r"[\p{Me}\x{2120}\x{2122}]"
+_ASCII_INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f]"
+_ASCII_SPACES = r"[\t-\r ]{2,}|[\t-\r]"
+_SPACES = r"\s{2,}|[\s--\x20]"
+# Characters that are NFKC themselves, of combining class 0, and no second half of a composition: most of what is written.
+SETTLED = (
+    "\t-\r -~\xa1-\xa7\xa9\xab-\xae\xb0\xb1\xb6\xb7\xbb\xbf-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0180-\u01c3\u0391-\u03a1"
+    "\u03a3-\u03cf\u0400-\u0482\u048a-\u052f\u05d0-\u05ea\u0620-\u064a\u0660-\u0669\u0904-\u0939\u0e01-\u0e30\u2010\u2012-\u2016"
+    "\u2018-\u2023\u2032\u2190-\u21ff\u25a0-\u27bf\u3001\u3002\u3008-\u3011\u3041-\u3094\u30a1-\u30fa\u30fc\u4e00-\u9fff\uac00-\ud7a3"
+    "\U0001f300-\U0001faff"
+)
+_UNSETTLED = f"[^{SETTLED}]"
 
 _ITEM = pl.element()
 _TAG = "#" + _ITEM.str.head(_MAX_TAG_CHARS).str.strip_chars_start("#").str.replace_all(r"\s", "")
@@ -58,7 +70,12 @@ def normalise(texts: pl.Series) -> pl.Series:
     texts = texts.fill_null("")
     careful = texts.str.contains(_NEEDS_CARE)
     lower = texts.str.to_lowercase()
-    return _replace(lower, careful, _normalise_carefully(texts.filter(careful))) if careful.any() else lower
+    if not careful.any():
+        return lower
+    special = texts.filter(careful)
+    wide = special.str.len_bytes() != special.str.len_chars()
+    narrow = special.filter(~wide).str.replace_all(_ASCII_INVISIBLE, "").str.to_lowercase().str.replace_all(_ASCII_SPACES, " ")
+    return _replace(lower, careful, _replace(_replace(special, ~wide, narrow), wide, _normalise_wide(special.filter(wide))))
 
 
 def read_posts(posts: pl.DataFrame) -> pl.Series:
@@ -84,10 +101,11 @@ def _too_long(texts: pl.Series) -> bool:
     return int(texts.str.len_bytes().max() or 0) > MAX_TEXT_CHARS  # type: ignore[arg-type]  # an integer column
 
 
-def _normalise_carefully(texts: pl.Series) -> pl.Series:
+def _normalise_wide(texts: pl.Series) -> pl.Series:
     visible = texts.str.replace_all(_INVISIBLE, "").str.replace_all(_UNGLUE, " ")
-    lower = visible.str.normalize("NFKC").str.to_lowercase().str.replace_all("ς", "σ", literal=True)
-    return lower.str.replace_all(r"\s+", " ")
+    unsettled = visible.str.contains(_UNSETTLED)
+    composed = _replace(visible, unsettled, visible.filter(unsettled).str.normalize("NFKC"))
+    return composed.str.to_lowercase().str.replace_all("ς", "σ", literal=True).str.replace_all(_SPACES, " ")
 
 
 def _replace(base: pl.Series, where: pl.Series, values: pl.Series) -> pl.Series:

@@ -7,6 +7,8 @@ Rows may come in any order between two calls of `compact`.
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from schemas.candidates import MAX_SAMPLES, SampleRef
 from schemas.frames import COUNTS
 from schemas.windows import WINDOW_MS
+from streams.samples import references
 from streams.sketches import merge_authors, merge_samples, union_authors
 
 WATCHED_PREFIX = "brand:"
@@ -22,6 +25,9 @@ _NAMES = tuple(COUNTS)
 
 # (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
 _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
+
+_GONE = (0, 0)  # older than that
+_BY_START = attrgetter("start_ms")
 
 # Sample posts per chunk; an hour of a track and its background hold some hundred references.
 _CHUNK_SAMPLES = 8
@@ -44,7 +50,7 @@ class OpenSurge(msgspec.Struct, kw_only=True):
     """A surge that opened and has not faded."""
 
     opened_ms: int
-    scale: int  # index of the scale that opened it
+    scale: int  # index of the scale that opened it, or that of an hour if it lasted
     total: Chunk
     peaks: list[int]  # highest count so far, per scale
     reported_peaks: list[int]
@@ -67,30 +73,40 @@ class Track(msgspec.Struct, kw_only=True):
     usual_milli: int = 0
     faded_ms: int | None = None  # when its last surge faded
     surge: OpenSurge | None = None
+    last_scale: int = 0  # and its scale
+    last_peaks: list[int] = []  # its highest counts, per scale
 
 
 def record(track: Track, row: dict[str, Any]) -> None:
     """Add one row of frames.TERM_ROWS to the surge if it belongs to one, else to the recent past."""
     start_ms = row["window_start_ms"]
-    refs = zip(row["sample_hashes"] or (), row["sample_partitions"] or (), row["sample_offsets"] or (), strict=True)
-    samples = tuple(SampleRef(*ref) for ref in refs)
+    samples = references(row["samples"] or ())
     if track.surge is not None and start_ms >= track.surge.total.start_ms:
         chunk, keep = track.surge.total, MAX_SAMPLES
     else:
         chunk, keep = _chunk_at(track, start_ms), MAX_SAMPLES
+    counts = chunk.counts
     for name in _NAMES:
-        chunk.counts[name] = chunk.counts.get(name, 0) + (row[name] or 0)
-    chunk.authors = merge_authors(chunk.authors, row["authors"] or ())
-    chunk.samples = merge_samples(chunk.samples, samples, keep)
+        if value := row[name]:
+            counts[name] = counts.get(name, 0) + value
+    if authors := row["authors"]:
+        chunk.authors = merge_authors(chunk.authors, authors)
+    if samples:
+        chunk.samples = merge_samples(chunk.samples, samples, keep)
 
 
 def compact(track: Track, now_ms: int) -> None:
     """Merge chunks that grew old; what falls out of the last hour leaves its sentiment and some samples behind."""
-    merged: dict[tuple[int, int], list[Chunk]] = {}
-    for chunk in sorted(track.chunks, key=lambda c: c.start_ms):
-        merged.setdefault(_grain(chunk.start_ms, now_ms), []).append(chunk)
-    gone = merged.pop((0, 0), [])
-    track.chunks = [chunks[0] if len(chunks) == 1 else merge(chunks, _CHUNK_SAMPLES) for chunks in merged.values()]
+    track.chunks.sort(key=_BY_START)
+    kept: list[Chunk] = []
+    gone: list[Chunk] = []
+    for grain, some in groupby(track.chunks, key=lambda chunk: _grain(chunk.start_ms, now_ms)):  # the older, the coarser
+        chunks = list(some)
+        if grain == _GONE:
+            gone = chunks
+        else:
+            kept.append(chunks[0] if len(chunks) == 1 else merge(chunks, _CHUNK_SAMPLES))
+    track.chunks = kept
     for chunk in gone:
         track.background = merge_samples(track.background, chunk.samples, BACKGROUND_SAMPLES)
         track.usual_events += chunk.counts["sentiment_events"]
@@ -111,7 +127,10 @@ def merge(chunks: list[Chunk], keep: int) -> Chunk:
     samples: tuple[SampleRef, ...] = ()
     for chunk in chunks:
         samples = merge_samples(samples, chunk.samples, keep)
-    counts = {name: sum(chunk.counts[name] for chunk in chunks) for name in _NAMES}
+    counts = dict(chunks[0].counts)
+    for chunk in chunks[1:]:
+        for name, value in chunk.counts.items():
+            counts[name] += value
     return Chunk(min(chunk.start_ms for chunk in chunks), counts, union_authors(chunk.authors for chunk in chunks), samples)
 
 
@@ -127,4 +146,4 @@ def _grain(start_ms: int, now_ms: int) -> tuple[int, int]:
     for age_ms, length_ms in _GRAINS_MS:
         if start_ms > now_ms - age_ms:
             return length_ms, start_ms // length_ms
-    return 0, 0
+    return _GONE

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from agents.clickhouse import ClickHouse
+
+settings.register_profile("drumbeat", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("drumbeat")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Apache Kafka on loopback: one node in KRaft mode, fetched by Maven, gone when its owner is gone.
+"""Apache Kafka on loopback: one to three nodes in KRaft mode, fetched by Maven, gone when their owner is gone.
 
 The jars stay in Maven's own cache, so only the first start ever needs the network. Whatever is missing is a `NoKafka` that
 says what; nothing here waits for a network longer than `RESOLVE_TIMEOUT_S`.
@@ -10,14 +10,18 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
+import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agents.local import free_port, with_parent
+from agents.local import with_parent
+from tests.kafka_node import Node, live_brokers
+from tests.tcp_proxy import TcpProxy
+from tests.tcp_relay import Mode
 
 VERSION = "4.1.0"
 RESOLVE_TIMEOUT_S = 300.0  # 60 MB of jars, once
@@ -46,96 +50,152 @@ _POM = f"""\
   </dependencies>
 </project>
 """
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-log.dirs={logs}
-num.partitions=1
-auto.create.topics.enable=false
-offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-log.index.size.max.bytes=65536
-log.cleaner.dedupe.buffer.size=16777216
-"""
+
+
+_OLD_JAVA = "UnsupportedClassVersionError"
 
 
 class NoKafka(Exception):
     """Apache Kafka cannot be had here, and why."""
 
 
-class KafkaServer:
-    """Inside `with`, a broker answers at `.address`; afterwards its process has ended. Its data and log are in `place`."""
+class KafkaFailed(Exception):
+    """Apache Kafka is here, but a broker does not start: nothing to be skipped."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+
+class KafkaServer:
+    """Inside `with`, brokers answer at `.address`; afterwards their processes have ended. Data and logs are in `place`.
+
+    Brokers are named by node id, from 0. Each is a controller too: of three, one may be gone. Who bootstraps from `.route(k)` talks
+    to all brokers by proxies of its own, `.proxy(k, node)`, that `.set_route` cuts, slows and heals together.
+    """
+
+    def __init__(self, place: Path, *, brokers: int = 1, routes: int = 0) -> None:
+        self.place, self.brokers = place, brokers
         self.address = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._nodes = [Node(i, place if brokers == 1 else place / f"broker{i}", routes) for i in range(brokers)]
+        self._proxies = contextlib.ExitStack()
+        self._java: list[str] = []
 
     def __enter__(self) -> KafkaServer:
         java = shutil.which("java")
         if java is None:
             raise NoKafka("no java on the path")
-        run = [java, *HEAP, "-cp", class_path(self.place)]
-        port, controller = free_port(), free_port()
-        properties = self.place / "server.properties"
-        properties.write_text(_PROPERTIES.format(port=port, controller=controller, logs=self.place / "data"))
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        _run([*run, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)], START_TIMEOUT_S)
-        self.address = f"127.0.0.1:{port}"
-        with (self.place / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                with_parent([*run, "kafka.Kafka", str(properties)]),
+        self._java = [java, *HEAP, "-cp", class_path(self.place)]
+        try:
+            self._format()
+            for broker in self._nodes:
+                self.launch(broker.number)
+            for proxy in (proxy for broker in self._nodes for proxy in broker.proxies):
+                self._proxies.enter_context(proxy)
+            for broker in self._nodes:
+                self.wait(broker.number, len(self._nodes))
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address = ",".join(broker.address for broker in self._nodes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for broker in self._nodes:
+            self.kill(broker.number)  # the data has served its purpose
+        self._proxies.close()
+
+    def kill(self, node: int) -> None:
+        """The broker is gone without a word, what it wrote is still there."""
+        process = self._nodes[node].process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def stop_gracefully(self, node: int) -> None:
+        """It has handed over what it led and ended; killed if it cannot, as when no other is left to take over."""
+        process = self._nodes[node].process
+        assert process is not None
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill(node)
+
+    def pause(self, node: int) -> None:
+        """It keeps its connections and does nothing at all, like a machine that hangs."""
+        self._signal(node, signal.SIGSTOP)
+
+    def resume(self, node: int) -> None:
+        """It goes on as if no time had passed."""
+        self._signal(node, signal.SIGCONT)
+
+    def alive(self, node: int) -> bool:
+        """Its process runs, or is paused."""
+        process = self._nodes[node].process
+        return process is not None and process.poll() is None
+
+    def start(self, node: int) -> None:
+        """Answers again, at the same address with the same data. Blocks for seconds: in a loop, `launch` and `wait` in a thread."""
+        self.launch(node)
+        self.wait(node)
+
+    def launch(self, node: int) -> None:
+        """Its process runs. Not from a thread that ends early: the kernel would end the broker with that thread."""
+        assert threading.current_thread() is threading.main_thread()
+        assert not self.alive(node)
+        broker = self._nodes[node]
+        with (broker.place / "server.log").open("ab") as log:
+            broker.process = subprocess.Popen(
+                with_parent([*self._java, "kafka.Kafka", str(broker.properties)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        try:
-            self._wait(port)
-        except BaseException:
-            self._stop()
-            raise
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def _wait(self, port: int) -> None:
-        """It listens only when it is ready to answer."""
-        assert self._process is not None
+    def wait(self, node: int, brokers: int = 1) -> None:
+        """It answers, and knows of at least that many live brokers."""
+        broker = self._nodes[node]
+        assert broker.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise NoKafka(f"the broker ended with {self._process.returncode}: {self._log_end()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
+            if broker.process.poll() is not None:
+                raise KafkaFailed(f"broker {node} ended with {broker.process.returncode}: {broker.log_end()}")
+            with contextlib.suppress(OSError):
+                known = live_brokers(broker.port)
+                if node in known and len(known) >= brokers:
+                    return
             time.sleep(0.1)
-        raise NoKafka(f"the broker does not answer after {START_TIMEOUT_S:.0f} s: {self._log_end()}")
+        raise KafkaFailed(f"broker {node} does not answer after {START_TIMEOUT_S:.0f} s: {broker.log_end()}")
 
-    def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+    def route(self, k: int) -> str:
+        """Bootstrap address; who starts here reaches every broker through proxies k only."""
+        return ",".join(broker.proxies[k].address for broker in self._nodes)
 
-    def _log_end(self) -> str:
-        return (self.place / "server.log").read_text(errors="replace")[-2_000:]
+    def proxy(self, k: int, node: int = 0) -> TcpProxy:
+        """The proxy of one route to one broker."""
+        return self._nodes[node].proxies[k]
+
+    def set_route(self, k: int, mode: Mode, *, delay_s: float = 0.0, rate: float | None = None) -> None:
+        """All proxies of a route are in that mode; see `TcpProxy`."""
+        for broker in self._nodes:
+            broker.proxies[k].set(mode, delay_s=delay_s, rate=rate)
+
+    def _signal(self, node: int, number: signal.Signals) -> None:
+        process = self._nodes[node].process
+        assert process is not None
+        process.send_signal(number)
+
+    def _format(self) -> None:
+        cluster = cluster_id()
+        for broker in self._nodes:
+            broker.configure(self._nodes)
+        tool = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c"]
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda broker: _run([*tool, str(broker.properties)], START_TIMEOUT_S, KafkaFailed), self._nodes))
+
+
+def cluster_id() -> str:
+    """16 random bytes as Kafka writes them; never with a dash in front, which its tools would read as an option."""
+    random = uuid.uuid4().bytes
+    return urlsafe_b64encode(bytes([random[0] & 0x7F]) + random[1:]).rstrip(b"=").decode()
 
 
 def class_path(place: Path) -> str:
@@ -157,11 +217,11 @@ def class_path(place: Path) -> str:
     return found.read_text()
 
 
-def _run(command: list[str], timeout_s: float) -> None:
+def _run(command: list[str], timeout_s: float, failure: type[Exception] = NoKafka) -> None:
     try:
         done = subprocess.run(with_parent(command), capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired:
-        raise NoKafka(f"{Path(command[0]).name} did not answer within {timeout_s:.0f} s") from None
+        raise failure(f"{Path(command[0]).name} did not answer within {timeout_s:.0f} s") from None
     if done.returncode:
         said = (done.stdout + done.stderr).decode(errors="replace").strip()
-        raise NoKafka(f"{Path(command[0]).name} failed: {said[:600]}")
+        raise (NoKafka if _OLD_JAVA in said else failure)(f"{Path(command[0]).name} failed: {said[:600]}")

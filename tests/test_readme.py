@@ -16,8 +16,8 @@ import pytest
 
 from schemas import frames
 from schemas.watchlist import Brand
-from streams.ingest import Record
 from streams.pipeline import Pipeline, PipelineParams
+from streams.records import Record
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT.parent / "shared" / "data" / "crisislex_t6.ndjson.gz"

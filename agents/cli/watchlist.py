@@ -25,6 +25,8 @@ LISTS = {
     "context": ("--context", "for an ambiguous alias: one of these must be there too"),
 }
 
+SINGLE = ("name", "sensitivity", "muted", "quiet_hours", "timezone")
+
 
 def add(commands: Commands) -> None:
     example = 'drumbeat watchlist put explosion "#boston" @acme'
@@ -52,6 +54,8 @@ def _add_put(actions: Commands) -> None:
     for field, (option, about) in LISTS.items():
         put.add_argument(option, action="append", dest=field, metavar="WORD", help=f"{about}; may be repeated")
     put.add_argument("--sensitivity", choices=("low", "medium", "high"), help="how soon a rise is a moment (default medium)")
+    put.add_argument("--quiet-hours", metavar="HH:MM-HH:MM", help="alert only what is grave meanwhile, the rest after: 22:00-07:00")
+    put.add_argument("--timezone", metavar="ZONE", help="of the quiet hours: Europe/Berlin (default UTC)")
     put.add_argument("--muted", action="store_true", default=None, help="count and store, never alert")
 
 
@@ -106,7 +110,7 @@ def brands_of(args: argparse.Namespace) -> tuple[Brand, ...]:
     """The brands that the arguments of `put` describe; raises ConfigurationError if they contradict each other."""
     from agents.watchlist import brand_of, distinct, parse_watchlist
 
-    details = {name: getattr(args, name) for name in ("name", "sensitivity", "muted", *LISTS) if getattr(args, name) is not None}
+    details = {name: getattr(args, name) for name in (*SINGLE, *LISTS) if getattr(args, name) is not None}
     if args.file is not None:
         if args.ids or details:
             raise ConfigurationError("watchlist put: --file has everything in it; give no ID and no other option")
@@ -136,6 +140,7 @@ def in_words(brand: Brand) -> str:
     text += f"; not with {', '.join(brand.exclude)}" if brand.exclude else ""
     text += f"; only with {' or '.join(brand.context)}" if brand.context else ""
     text += f"; {brand.sensitivity} sensitivity" if brand.sensitivity != "medium" else ""
+    text += f"; quiet {brand.quiet_hours} {brand.timezone}" if brand.quiet_hours else ""
     return text + ("; muted" if brand.muted else "")
 
 

@@ -27,8 +27,8 @@ from schemas.events import decode_event
 from schemas.moments import Moment, Sample, decode_moment
 from schemas.watchlist import Brand
 from schemas.windows import WINDOW_ROWS
-from streams.ingest import Record
 from streams.pipeline import Pipeline
+from streams.records import Record
 
 START_MS = 1_700_000_000_000
 BURST_MS = START_MS + 1_800_000

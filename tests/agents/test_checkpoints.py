@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from agents.checkpoints import CHUNK_BYTES, Checkpoints
 from agents.local import LocalBroker
+from agents.read_back import partition_reader
 from agents.settings import Settings
 from agents.topics import apply_topics
 
@@ -36,6 +37,12 @@ async def test_checkpoints_come_back_changed_sections_are_sent_and_torn_ones_pas
     def mine() -> Checkpoints:
         return Checkpoints(settings, producer, "detect-0", 0)
 
+    async def remove(writer: str, *chunks: str) -> None:
+        for name in chunks:
+            await producer.send_and_wait(
+                settings.topics.checkpoints, None, key=f"detect-0|{writer}|chunk|{name}".encode(), partition=0
+            )
+
     assert await mine().load() is None
     writer = mine()
     await writer.save(10, {"large": large, "small": b"1", "empty": b""})
@@ -50,16 +57,49 @@ async def test_checkpoints_come_back_changed_sections_are_sent_and_torn_ones_pas
     successor = mine()
     await successor.load()
     await successor.save(30, {"small": b"3"})
-    newest = successor.kept.manifests[-1]
-    for name in newest.sections["small"]:
-        await producer.send_and_wait(settings.topics.checkpoints, None, key=f"detect-0|chunk|{name}".encode(), partition=0)
+    await remove(successor.writer, *successor.manifests[-1].sections["small"])
+    assert await mine().load() is None, "what the successor found was removed, and its own is torn"
+    await successor.save(31, {"small": b"4"})
+    await successor.save(32, {"small": b"5"})
+    await remove(successor.writer, *successor.manifests[-1].sections["small"])
     survivor = await mine().load()
     assert survivor is not None
-    assert (survivor.offset, survivor.sections["small"]) == (20, b"2")
+    assert (survivor.offset, survivor.sections["small"]) == (31, b"4")
 
     last = mine()
     await last.load()
     for number in range(3):
         await last.save(40 + number, {"small": str(number).encode()})
-    assert len(last.kept.chunks) == 2, "chunks that no manifest needs are still kept"
-    assert len((await last._read())[0]) == 2
+    assert len(last.chunks) == 2, "chunks that no manifest needs are still kept"
+    assert len(await keys(settings)) == 2 + 2, "what earlier writers left is still there"
+
+
+async def test_a_writer_that_wakes_up_beside_its_successor_takes_nothing_from_it(
+    parts: tuple[Settings, AIOKafkaProducer],
+) -> None:
+    settings, producer = parts
+    sleeper = Checkpoints(settings, producer, "detect-0", 0)
+    for offset in (10, 20):
+        await sleeper.save(offset, {"a": b"same", "b": str(offset).encode()})
+    successor = Checkpoints(settings, producer, "detect-0", 0)
+    await successor.load()
+    await successor.save(50, {"a": b"same", "b": b"50"})
+
+    await sleeper.save(25, {"a": b"other", "b": b"25"})  # drops its own chunk of "same"
+    await sleeper.save(26, {"a": b"other", "b": b"26"})
+
+    found = await Checkpoints(settings, producer, "detect-0", 0).load()
+    assert found is not None
+    assert (found.offset, found.sections) == (50, {"a": b"same", "b": b"50"})
+
+
+async def keys(settings: Settings) -> dict[bytes, bytes]:
+    """What a compacted topic still holds of the owner."""
+    left: dict[bytes, bytes] = {}
+    async with partition_reader(settings, TopicPartition(settings.topics.checkpoints, 0)) as reader:
+        for record in await reader.read(reader.first, reader.end):
+            if record.value is None:
+                left.pop(record.key, None)
+            elif record.key.startswith(b"detect-0|"):
+                left[record.key] = record.value
+    return left

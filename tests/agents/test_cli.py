@@ -61,7 +61,7 @@ def asked(deployment: Settings) -> Callable[..., int]:
 
 def test_every_command_has_a_help_with_an_example_that_it_takes() -> None:
     commands = list(parsers())
-    assert len(commands) == 1 + 10 + 8
+    assert len(commands) == 1 + 12 + 10
     for parser in commands:
         assert parser.epilog is not None
         assert f"example:\n  {parser.prog}" in parser.epilog or parser.prog == "drumbeat"

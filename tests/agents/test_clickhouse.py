@@ -15,19 +15,19 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from agents.clickhouse import ClickHouse
 from schemas.errors import ConfigurationError, SinkUnavailable
 from schemas.mentions import DELETED_VERSION, Mention
-from schemas.migrations import load_migrations
+from schemas.migrations import Migration, load_migrations
 from schemas.rows import Columns, mention_columns
-from tests.agents.clickhouse_http import HttpClickHouse
+from tests.clickhouse_server import ClickHouseThread
 
 PASSWORD = "s3cret/word"
 
 
-def post(version: int, text: str = "acme is down") -> Columns:
-    return mention_columns([Mention(post_id="p1", platform="x", version=version, text=text, brands=("acme",), event_ms=1_000)])
+def post(version: int, text: str = "acme is down", platform: str = "x") -> Columns:
+    return mention_columns([Mention(post_id="p1", platform=platform, version=version, text=text, brands=("acme",), event_ms=1_000)])
 
 
-def delete() -> Columns:
-    return mention_columns([Mention(post_id="p1", platform="x", version=DELETED_VERSION, deleted=True)])
+def delete(platform: str = "x") -> Columns:
+    return mention_columns([Mention(post_id="p1", platform=platform, version=DELETED_VERSION, deleted=True)])
 
 
 def live_texts(clickhouse: ClickHouse) -> list[str]:
@@ -67,6 +67,48 @@ def test_a_delete_wins_in_any_order_and_over_every_replay(clickhouse: ClickHouse
     assert live_texts(clickhouse) == []
 
 
+@pytest.mark.parametrize("optimize", [False, True])
+def test_posts_of_two_platforms_with_one_id_are_two_and_a_delete_goes_to_its_own(clickhouse: ClickHouse, optimize: bool) -> None:
+    for columns in (post(1, "on x"), post(2, "on mastodon", "mastodon"), delete("x"), post(1, "on x")):
+        clickhouse.insert(columns)
+        if optimize:
+            clickhouse.command("OPTIMIZE TABLE mentions FINAL")
+    assert live_texts(clickhouse) == ["on mastodon"]
+    clickhouse.insert(delete("mastodon"))
+    assert live_texts(clickhouse) == []
+
+
+def test_mentions_of_before_keep_their_platform_and_their_deletes_hold_on_every_one(clickhouse: ClickHouse) -> None:
+    old, new = migration("0002"), migration("0005")
+    clickhouse.command("DROP TABLE mentions")
+    for statement in old.statements:
+        clickhouse.command(statement)
+    clickhouse.command(
+        "INSERT INTO mentions (post_id, platform, version, deleted, text, inserted_at) VALUES "
+        f"('1', 'x', 5, 0, 'one', now() - INTERVAL 80 DAY), ('2', 'mastodon', 5, 0, 'two', now()), "
+        f"('3', '', {DELETED_VERSION}, 1, '', now()), ('4', 'lemmy', 5, 0, 'four', now())"
+    )
+    for broken_off_after in range(1, len(new.statements) + 1):
+        for statement in new.statements[:broken_off_after]:
+            clickhouse.command(statement)
+    live = clickhouse.query("SELECT toString(platform) AS platform, post_id, text FROM mentions_live ORDER BY post_id")
+    assert live.rows() == [("x", "1", "one"), ("mastodon", "2", "two"), ("lemmy", "4", "four")]
+    for platform in ("x", "mastodon", "lemmy"):
+        clickhouse.insert(mention_columns([Mention(post_id="3", platform=platform, version=5, text="gone")]))
+        clickhouse.insert(mention_columns([Mention(post_id="2", platform=platform, version=4, text="other")]))
+    assert sorted(live_texts(clickhouse)) == ["four", "one", "other", "other", "two"]
+    assert clickhouse.query("SELECT dateDiff('day', inserted_at, now()) AS age FROM mentions WHERE post_id = '1'")["age"][0] == 80
+    assert (
+        clickhouse.query("EXISTS TABLE mentions_by_post_id").item()
+        == clickhouse.query("EXISTS TABLE mentions_by_platform").item()
+        == 0
+    )
+
+
+def migration(number: str) -> Migration:
+    return next(one for one in load_migrations() if one.name.startswith(number))
+
+
 def test_a_merge_erases_a_deleted_post_s_text_and_keeps_the_tombstone_for_later_replays(clickhouse: ClickHouse) -> None:
     clickhouse.insert(post(1, text="my home address"))
     clickhouse.insert(delete())
@@ -103,7 +145,9 @@ def test_retention_counts_from_insertion_so_a_replayed_archive_stays_and_tombsto
 
 def test_a_batch_over_hundreds_of_months_is_written_and_not_refused_for_ever(clickhouse: ClickHouse) -> None:
     starts = pl.Series("window_start", [month * 2_678_400_000 for month in range(300)]).cast(pl.Datetime("ms", "UTC"))
-    clickhouse.insert(Columns("windows", pl.DataFrame([starts]).with_columns(term=pl.lit("brand:acme"), part=pl.lit("0"))))
+    clickhouse.insert(
+        Columns("windows", pl.DataFrame([starts]).with_columns(term=pl.lit("brand:acme"), part=pl.lit("0"), events=pl.lit(1)))
+    )
     assert clickhouse.query("SELECT count() AS n FROM windows_10s")["n"].item() == 300
 
 
@@ -168,20 +212,19 @@ async def test_threads_may_share_one_connection(clickhouse: ClickHouse) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[HttpClickHouse]:
-    server = HttpClickHouse(tmp_path / "server")
-    yield server
-    server.stop()
+def server(tmp_path: Path) -> Iterator[ClickHouseThread]:
+    with ClickHouseThread(tmp_path / "server", user="drum", password=PASSWORD) as server:
+        yield server
 
 
 @pytest.fixture
-def remote(server: HttpClickHouse) -> Iterator[ClickHouse]:
-    remote = ClickHouse.connect(f"clickhouse://drum:s3cret%2Fword@127.0.0.1:{server.server_port}/beat")
+def remote(server: ClickHouseThread) -> Iterator[ClickHouse]:
+    remote = ClickHouse.connect(server.dsn("beat"))
     yield remote
     remote.close()
 
 
-def test_over_http_the_same_columns_give_the_same_rows(remote: ClickHouse, server: HttpClickHouse) -> None:
+def test_over_http_the_same_columns_give_the_same_rows(remote: ClickHouse, server: ClickHouseThread) -> None:
     remote.apply_migrations()
     remote.insert(post(1))
     remote.insert(post(1))
@@ -194,20 +237,20 @@ def test_over_http_the_same_columns_give_the_same_rows(remote: ClickHouse, serve
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
-    [(500, 252), (500, 241), (500, 242), (500, 243), (500, 159), (403, 516), (503, 0), (502, 0), (504, 0), (429, 0)],
+    "fault", [{"code": code} for code in (252, 241, 242, 243, 159, 516)] + [{"status": status} for status in (503, 502, 504, 429)]
 )
 def test_what_a_retry_may_cure_is_sink_unavailable_and_the_next_try_works(
-    remote: ClickHouse, server: HttpClickHouse, status: int, code: int
+    remote: ClickHouse, server: ClickHouseThread, fault: dict[str, int]
 ) -> None:
     remote.apply_migrations()
-    server.fail_with = (status, code, f"Code: {code}. not now, {PASSWORD}")
+    server.fail("error" if "code" in fault else "status", only="all", text=f"not now, {PASSWORD}", **fault)
     with pytest.raises(SinkUnavailable) as caught:
         remote.insert(post(1))
     assert caught.value.retriable
-    assert PASSWORD not in str(caught.value)
-    assert not remote.ping()
-    server.fail_with = None
+    assert "not now, ***" in str(caught.value)
+    with pytest.raises(SinkUnavailable):
+        remote.query("SELECT 1")
+    server.heal()
     remote.insert(post(1))
     assert live_texts(remote) == ["acme is down"]
 

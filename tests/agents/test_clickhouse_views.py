@@ -78,15 +78,24 @@ def store(clickhouse: ClickHouse, many: list[WindowBatch]) -> None:
 
 def shown(rows: dict[Key, list[Row]]) -> dict[Key, Row]:
     """The newest version of every row, without fragments of windows that were never stored."""
-    whole = {(key.term, key.start_ms) for key in rows if "/" not in key.part or key.term.startswith(("all:", "brand:"))}
+    whole = {
+        (key.term, key.start_ms)
+        for key, versions in rows.items()
+        if key.term.startswith(("all:", "brand:")) or ("/" not in key.part and versions[-1].counts["events"])
+    }
     return {key: versions[-1] for key, versions in rows.items() if (key.term, key.start_ms) in whole}
 
 
 def recount(rows: dict[Key, list[Row]], width_ms: int) -> dict[tuple[str, int], tuple[dict[str, int], int]]:
-    """Per term and window of `width_ms`: the counts and the distinct authors, as the definition says."""
+    """Per term and window of `width_ms`: the counts and the distinct authors, as the definition says; a window of 0 is none."""
+    events: Counter[tuple[str, int]] = Counter()
+    for key, row in shown(rows).items():
+        events[key.term, key.start_ms] += row.counts["events"]
     counts: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     authors: dict[tuple[str, int], set[int]] = defaultdict(set)
     for key, row in shown(rows).items():
+        if not events[key.term, key.start_ms]:
+            continue
         window = (key.term, key.start_ms - key.start_ms % width_ms)
         for name, value in row.counts.items():
             counts[window][name] += value
@@ -136,6 +145,45 @@ def test_a_correction_without_its_window_is_a_fragment_for_a_hashtag_and_the_who
     rows[Key("hashtag:fire", START_MS, "0")] = [Row(1, counts, [8])]
     store(clickhouse, batches(rows, 0))
     assert stored(clickhouse, "windows_10s")["hashtag:fire", START_MS] == (dict.fromkeys(frames.COUNTS, 4), 2)
+
+
+def test_a_row_of_zero_is_as_no_row(clickhouse: ClickHouse) -> None:
+    def versions(term: str, seconds: int, part: str, *events: int) -> tuple[Key, list[Row]]:
+        counts = [{**dict.fromkeys(frames.COUNTS, 0), "events": n} for n in events]
+        return Key(term, START_MS + seconds * 1_000, part), [Row(at, one, []) for at, one in enumerate(counts)]
+
+    ahead_s = 8 * 3_600
+    rows = dict(
+        [
+            versions("all:posts", 0, "0", 12, 17),
+            versions("all:posts", ahead_s, "0", 1, 0),
+            versions("brand:acme", 0, "0", 12, 17),
+            versions("brand:acme", ahead_s, "0", 1, 0),
+            versions("brand:zenith", 0, "0", 5),  # taken off after its window was forgotten
+            versions("brand:zenith", 0, "0/1:70", -5),
+            versions("hashtag:new", 0, "0", 40),
+            versions("hashtag:gone", 0, "0", 40, 0),
+            versions("hashtag:rare", 0, "0", 5, 0),  # a fragment: what was left out when its window closed is not known
+            versions("hashtag:rare", 0, "0/1:70", 2),
+        ]
+    )
+    store(clickhouse, batches(rows, 0))
+    facet = {"term": "brand:acme", "facet": "lang:en", "part": "0"}
+    facets = [{**facet, "window_start_ms": START_MS, "version": version, "events": n} for version, n in ((1, 3), (2, 0))]
+    store(clickhouse, [WindowBatch(partition=0, facets=frames.to_bytes(pl.DataFrame(facets, schema=FACET_WINDOW_ROWS)))])
+
+    def there(sql: str) -> list[tuple[object, ...]]:
+        return sorted(clickhouse.query(sql).rows())
+
+    expected = [("all:posts", 17), ("brand:acme", 17), ("hashtag:new", 40)]
+    for view in ("windows_10s", "windows_1m", "windows_1h", "windows_1d"):
+        assert there(f"SELECT term, events FROM {view}") == expected
+    span = f"from_ms = {START_MS - 1}, to_ms = {START_MS + 9 * 3_600_000}, kind = ''"
+    assert there(f"SELECT term, events FROM top_terms({span})") == expected
+    assert there("SELECT brand, events, share FROM share_of_voice") == [("acme", 17, 1.0)]
+    assert there("SELECT brand, events, share FROM share_of_voice_1h") == [("acme", 17, 1.0)]
+    assert there("SELECT term, recent_events FROM emerging_terms") == [("brand:acme", 17), ("hashtag:new", 40)]
+    assert there("SELECT facet, events FROM facets_1m") == []
 
 
 def test_share_of_voice_is_a_brand_s_part_of_all_brand_events(clickhouse: ClickHouse) -> None:

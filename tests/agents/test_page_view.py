@@ -74,6 +74,21 @@ def test_top_terms_are_the_most_frequent_that_nobody_watches() -> None:
     assert top[0] == {"term": "keyword:w599", "events": 599}
 
 
+def test_what_was_told_and_is_nothing_after_all_is_not_shown() -> None:
+    view = PageView()
+    ahead_ms = START_MS + 8 * 3_600_000
+    view.apply_windows(
+        batch((START_MS, "all:posts", "0", 1, 10), (START_MS, "keyword:w", "0", 1, 9), (START_MS, "brand:a", "0", 1, 1))
+    )
+    view.apply_windows(batch((ahead_ms, "all:posts", "0", 1, 1)))
+    zeros = batch((ahead_ms, "all:posts", "0", 2, 0), (START_MS, "keyword:w", "0", 2, 0), (START_MS, "brand:a", "0", 2, 0))
+    for told in (zeros, batch((START_MS, "brand:a", "0", 1, 1)), zeros):  # a replay sends them again in order
+        view.apply_windows(told)
+    shown = view.counts()
+    assert (shown["newest_ms"], shown["totals"]["posts"], shown["totals"]["windows"]) == (START_MS, 10, 1)
+    assert (shown["all"], shown["brands"], shown["top"]) == ([10], [], [])
+
+
 def test_provisional_counts_stand_beside_closed_ones() -> None:
     view = PageView()
     view.apply_windows(batch((START_MS, "brand:kestrel", "0", 1, 10)))

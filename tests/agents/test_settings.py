@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.settings import RawTopic, Settings, load_settings
+from agents.settings import MIN_KEY_BYTES, RawTopic, Settings, load_settings
 from schemas.errors import ConfigurationError
+from streams import privacy
 
 
 def test_an_empty_environment_gives_the_local_deployment() -> None:
@@ -23,14 +24,14 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "DRUMBEAT_PREFIX": "acme",
             "DRUMBEAT_RAW": "bsky:bluesky, toots:mastodon",
             "DRUMBEAT_LISTEN": "[::1]:0",
-            "DRUMBEAT_AUTHOR_KEY": "secret",
+            "DRUMBEAT_AUTHOR_KEY": "secret enough",
             "DRUMBEAT_LATENESS_MS": "5000",
             "DRUMBEAT_LOG_FORMAT": "json",
         }
     )
     assert settings.kafka == "a:9092, b:9093"
     assert settings.raw_topics == (RawTopic("bsky", "bluesky"), RawTopic("toots", "mastodon"))
-    assert (settings.lateness_ms, settings.log_format, settings.author_key) == (5000, "json", "secret")
+    assert (settings.lateness_ms, settings.log_format, settings.author_key) == (5000, "json", "secret enough")
     assert settings.topics.moments == settings.group("moments") == "acme.moments"
 
 
@@ -58,6 +59,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         ("DRUMBEAT_KAFKA_SECURITY", "SASL_SSL", "needs DRUMBEAT_KAFKA_MECHANISM"),
         ("DRUMBEAT_NO_SUCH_THING", "1", "no such setting"),
         ("DRUMBEAT_AUTHOR_KEY", "", "is empty"),
+        ("DRUMBEAT_AUTHOR_KEY", "short", "8 bytes or more"),
         ("DRUMBEAT_AUTHOR_KEY_FILE", "/does/not/exist", "cannot read"),
     ],
 )
@@ -65,6 +67,10 @@ def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str, exp
     with pytest.raises(ConfigurationError, match=variable) as error:
         load_settings({variable: value})
     assert expected in str(error.value)
+
+
+def test_the_shortest_author_key_is_the_one_that_hashing_takes() -> None:
+    assert MIN_KEY_BYTES == privacy.MIN_KEY_BYTES
 
 
 def test_all_problems_come_in_one_message() -> None:
@@ -94,7 +100,7 @@ def test_a_secret_file_without_a_secret_is_refused(content: bytes, tmp_path: Pat
 def test_no_secret_shows_in_a_repr_or_in_an_error() -> None:
     secrets = {
         "DRUMBEAT_CLICKHOUSE": "clickhouse://u:hunter2@h/d",
-        "DRUMBEAT_AUTHOR_KEY": "hunter2",
+        "DRUMBEAT_AUTHOR_KEY": "hunter2-long-enough",
         "DRUMBEAT_KAFKA_PASSWORD": "hunter2",
     }
     assert "hunter2" not in repr(load_settings(secrets))

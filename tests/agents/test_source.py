@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import pytest
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from agents.metrics import Metrics
 from agents.settings import Settings
 from agents.source import Batch, RecordSource
+from schemas.errors import BrokenLog
 
 RAW = TopicPartition("social.raw", 0)
 
@@ -48,6 +50,9 @@ class _Log:
 
     def highwater(self, partition: TopicPartition) -> int:
         return 10
+
+    def last_poll_timestamp(self, partition: TopicPartition) -> None:
+        """It never says."""
 
     async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 0)
@@ -86,3 +91,27 @@ async def test_a_read_that_spans_an_assignment_loses_no_record_of_the_new_one() 
     pump.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await pump
+
+
+async def test_a_batch_that_is_lost_between_source_and_agent_is_noticed() -> None:
+    handler, log = _FromTheStart(), _Log()
+    source = RecordSource("ingest", [RAW.topic], handler, Settings(), Metrics(CollectorRegistry()))
+    source.consumer = log
+    await source.take([RAW])
+    with pytest.raises(BrokenLog, match="batch 1 of this assignment, expected 0"):
+        await source.process(Batch(source.epoch, 1, {}, {}))
+    assert handler.offsets == []
+
+
+async def test_a_reader_whose_wait_is_cancelled_by_somebody_else_stops_the_worker_instead_of_idling() -> None:
+    source = RecordSource("ingest", [RAW.topic], _FromTheStart(), Settings(), Metrics(CollectorRegistry()))
+    source.consumer, source.channel = _Cancelled(), asyncio.Queue()
+    await RecordSource._pump.fun(source)
+    assert isinstance(source.crash_reason, BrokenLog)
+
+
+class _Cancelled(_Log):
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[_Record]]:
+        waiting: asyncio.Future[dict[TopicPartition, list[_Record]]] = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        return await waiting

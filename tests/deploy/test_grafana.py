@@ -96,7 +96,7 @@ def filled(clickhouse: ClickHouse) -> ClickHouse:
     )
     clickhouse.insert(mention_columns([post]))
     clickhouse.insert(moment_columns([(moment(), encode_moment(moment()))]))
-    clickhouse.insert(dead_letter_columns([DeadLetter("not_json", "line 1", "social.raw", 0, 7, BOSTON_MS, b"{")]))
+    clickhouse.insert(dead_letter_columns([DeadLetter("not_json", "line 1", "social.raw", 0, 7, BOSTON_MS, b"{", 1)]))
     return clickhouse
 
 

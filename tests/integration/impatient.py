@@ -6,15 +6,22 @@ python -m tests.integration.impatient worker
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import agents.curate
 import agents.detect
 import agents.worker
 from agents.__main__ import main
+from streams.alignment import AlignmentParams
+from streams.detect import DetectParams
 
 CHECKPOINT_MS = 1_000
 BATCH_RECORDS = 100
+STALL_MS = (
+    6_000_000  # streams are fed up to a hundred times faster than they happened: a stall of 60 s is as much longer in log time
+)
 
+vars(agents.detect)["DetectParams"] = partial(DetectParams, alignment=AlignmentParams(stall_ms=STALL_MS))
 agents.curate.CHECKPOINT_MS = agents.detect.CHECKPOINT_MS = CHECKPOINT_MS
 agents.worker.MAX_RECORDS["ingest"] = BATCH_RECORDS
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import orjson
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
+from agents.bounds import BOUNDS
 from agents.feed_broken import BROKEN_REASONS
 from agents.metrics import AGENTS, Metrics
 from agents.settings import RawTopic, Settings
@@ -118,6 +120,11 @@ async def test_probes_and_scrapers_get_what_is_documented(worker: Worker) -> Non
     assert status == 200
     assert documented <= {line.split()[2].removesuffix("_total") for line in metrics.splitlines() if line.startswith("# HELP")}
     assert await worker.metric("drumbeat_worker_up") == 1
+    for bound in BOUNDS:
+        cap = await worker.metric("drumbeat_bound_cap", what=bound.what)
+        assert 0 <= await worker.metric("drumbeat_bound_used", what=bound.what) <= cap == bound.cap
+    for what in ("ingest_remembered_ids", "detect_terms", "watchlist_brands", "page_cells"):
+        await until(partial(worker.metric, "drumbeat_bound_used", what=what), f"{what} is reported", worker)
     for path, key in (("/livez", "seconds_since_batch"), ("/readyz", "lag")):
         status, report = await worker.get(path)
         assert status == 200

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 100.0  # on a loaded machine; on a quiet one everything here takes a few seconds
 _POLL_S = 0.02
 _SAMPLE = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
-_SETTINGS = ("kafka", "clickhouse", "prefix", "session_timeout_ms", "lateness_ms", "min_support")
+_SETTINGS = ("kafka", "clickhouse", "prefix", "session_timeout_ms", "lateness_ms", "min_support", "malformed")
 
 
 class Worker:
@@ -60,6 +60,12 @@ class Worker:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._end()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, also after it ended."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def returncode(self) -> int | None:

@@ -81,12 +81,12 @@ def test_a_version_below_zero_is_refused_because_it_would_wrap_to_the_highest() 
         window_tables(WindowBatch(partition=0, rows=frames.to_bytes(window("a:b", version=-1))))
 
 
-def test_a_deleted_mention_keeps_nothing_but_id_and_version_even_if_the_record_says_more() -> None:
+def test_a_deleted_mention_keeps_nothing_but_platform_id_and_version_even_if_the_record_says_more() -> None:
     gone = Mention(
         post_id="p", platform="x", version=DELETED_VERSION, deleted=True, text="secret", url="https://x/p", brands=("acme",)
     )
     row = mention_columns([gone]).frame.row(0, named=True)
-    assert (row["post_id"], row["version"], row["deleted"]) == ("p", DELETED_VERSION, 1)
+    assert (row["platform"], row["post_id"], row["version"], row["deleted"]) == ("x", "p", DELETED_VERSION, 1)
     assert "secret" not in str(row)
     assert "https" not in str(row)
     assert row["brands"] == []
@@ -108,7 +108,7 @@ def test_a_moment_row_holds_the_cloud_event_byte_for_byte_beside_its_fields() ->
 
 
 def test_a_dead_letter_row_holds_a_readable_head_and_the_true_size() -> None:
-    letter = DeadLetter("not_utf8", "byte 0", "social.raw", 3, 7, BOSTON_MS, b"\xff\x00" + b"a" * 2_000)
+    letter = DeadLetter("not_utf8", "byte 0", "social.raw", 3, 7, BOSTON_MS, b"\xff\x00" + b"a" * 2_000, 2_002)
     row = dead_letter_columns([letter]).frame.row(0, named=True)
     assert row["payload_bytes"] == 2_002
     assert row["payload_head"] == "\ufffd\x00" + "a" * 998
@@ -116,7 +116,7 @@ def test_a_dead_letter_row_holds_a_readable_head_and_the_true_size() -> None:
 
 def test_joined_gives_one_insert_per_table_with_all_rows_in_order() -> None:
     one, two = mention_columns([Mention(post_id="p", platform="x", version=1)]), mention_columns([])
-    letters = dead_letter_columns([DeadLetter("empty", "", "social.raw", 0, 1, 0, b"")])
+    letters = dead_letter_columns([DeadLetter("empty", "", "social.raw", 0, 1, 0, b"", 0)])
     three = mention_columns([Mention(post_id="q", platform="x", version=1)])
     found = {columns.table: columns for columns in joined([one, two, letters, three])}
     assert set(found) == {"mentions", "dead_letters"}
@@ -126,7 +126,10 @@ def test_joined_gives_one_insert_per_table_with_all_rows_in_order() -> None:
 def test_migrations_are_numbered_without_gap_and_every_statement_may_run_twice() -> None:
     migrations = load_migrations()
     assert [migration.number for migration in migrations] == list(range(1, len(migrations) + 1))
-    for statement in (statement for migration in migrations for statement in migration.statements):
+    in_place = (
+        migration for migration in migrations if migration.number != 5
+    )  # it moves rows, and is broken off in test_clickhouse
+    for statement in (statement for migration in in_place for statement in migration.statements):
         assert statement.startswith(("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW")), statement
 
 

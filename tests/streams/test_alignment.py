@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
+from msgspec.structs import replace
 
+from schemas import frames
 from schemas.errors import BrokenLog
-from schemas.packets import NO_CLOCK_MS, Packet, Segment
+from schemas.packets import NO_CLOCK_MS, PACKET_TERMS, Packet, Segment
 from streams.alignment import Aligned, AlignmentParams, AlignmentState, align
 
 BASE = 1_700_000_000_000
@@ -18,6 +21,12 @@ def final(source: int, start: int, second: int, *, behind: bool = False, sources
         for i in range(count)
     )
     return Packet(source=source, sources=sources, final=True, behind=behind, segments=segments)
+
+
+def with_rows(packet: Packet, count: int) -> Packet:
+    columns = {name: [0] * count for name in PACKET_TERMS} | {"term": [f"keyword:{n}" for n in range(count)]}
+    lists: dict[str, list[list[int]]] = {name: [[]] * count for name in ("authors", "samples")}
+    return replace(packet, terms=frames.to_bytes(pl.DataFrame(columns | lists, schema=PACKET_TERMS)))
 
 
 def idle(source: int, start: int, idle_ms: int, clock_ms: int = NO_CLOCK_MS) -> Packet:
@@ -79,6 +88,30 @@ def test_too_many_waiting_segments_are_let_go() -> None:
     assert sum(len(one.pieces) for one in out) > 1
     marks = [one.watermark_ms for one in out]
     assert marks == sorted(marks)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_never_do_more_segments_wait_than_may_however_many_a_packet_holds(count: int) -> None:
+    state, places = AlignmentState(), []
+    align(state, final(1, 0, 0, behind=True), PARAMS)
+    for i in range(8):
+        out = align(state, final(0, 10 * count * i, 100 + count * i, count=count), PARAMS)
+        places += [piece.place for piece in out.pieces]
+        assert len(state.pending) <= PARAMS.max_pending
+    assert places == sorted(places)
+    assert len(places) == 8 * count + 1 - PARAMS.max_pending
+    assert state.forced == len(places) - 1, "all but the one that nobody held back"
+
+
+def test_never_do_more_rows_wait_than_may() -> None:
+    params = AlignmentParams(max_pending=1_000, max_pending_rows=25)
+    state = AlignmentState()
+    align(state, final(1, 0, 0, behind=True), params)
+    for i in range(8):
+        align(state, with_rows(final(0, 10 * i, 100 + i), 10), params)
+        assert state.pending_rows == min(10 * i + 10, 20)
+    assert [piece.step_ms for piece in state.pending] == [BASE + 106_000, BASE + 107_000]
+    assert state.forced == 6
 
 
 def test_when_all_are_idle_time_goes_on_at_the_pace_they_report() -> None:

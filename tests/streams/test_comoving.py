@@ -18,12 +18,12 @@ FIRE = talk("#harbourfire smoke", 32)
 
 def footprint(posts: Sequence[Event], *terms: str) -> Footprint:
     """The footprint of a moment with these terms and posts."""
-    return Footprint(list(terms), sorted(ref_of(p).id_hash for p in posts), vocabulary(digests(posts)), len(posts))
+    return Footprint(list(terms), sorted(ref_of(p).place_hash for p in posts), vocabulary(digests(posts)), len(posts))
 
 
 def linked(term: str, posts: Sequence[Event], moment: Footprint, *, readable: bool = True) -> bool:
     """Whether a surge of these posts belongs to the moment."""
-    return link(term, digests(posts) if readable else [], [ref_of(p).id_hash for p in posts], moment, PARAMS, Talk()) > 0
+    return link(term, digests(posts) if readable else [], [ref_of(p).place_hash for p in posts], moment, PARAMS, Talk()) > 0
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_terms_are_linked_by_posts_that_name_each_other(expected: bool, about: s
 
 
 def test_terms_are_linked_by_the_same_references() -> None:
-    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).id_hash for p in FIRE))
+    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).place_hash for p in FIRE))
     assert linked("keyword:smoke", FIRE[:16], moment, readable=False)
     assert not linked("keyword:smoke", talk("smoke", 16, 900), moment, readable=False)
 
 
 def test_a_single_post_links_two_terms_only_if_it_is_all_that_one_of_them_has() -> None:
-    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).id_hash for p in FIRE[:9]))
+    moment = Footprint(["hashtag:harbourfire"], sorted(ref_of(p).place_hash for p in FIRE[:9]))
     assert linked("keyword:smoke", FIRE[:1], moment, readable=False)
     assert not linked("keyword:smoke", [*FIRE[:1], *talk("smoke", 2, 900)], moment, readable=False)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import frames
+from streams.brands import BRANDS
 from streams.counts import POSTS, count_facets, count_terms, event_times
-from streams.partition import EVERYWHERE, split
+from streams.partition import EVERYWHERE, owners_of, partition_of, split
+from streams.samples import hashes, places, references
+from streams.terms import PostTerms, find_terms, post_terms
 
 KINDS = ["post", "quote", "reply", "repost"]
 Post = tuple[int, int, str, int | None, int]
@@ -27,19 +31,19 @@ def posts() -> st.SearchStrategy[list[Post]]:
     return st.lists(one, max_size=60)
 
 
-def tables(drawn: list[Post]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def tables(drawn: list[Post]) -> tuple[pl.DataFrame, PostTerms]:
     rows = [
         {"segment": seg, "event_ms": ms, "kind": kind, "platform": "x", "community": "", "lang": "en", "author_hash": author}
-        | {"followers": 10, "sentiment_milli": -5 if term else None, "id_hash": (i * 7919) % 1000, "offset": i}
+        | {"followers": 10, "sentiment_milli": -5 if term else None, "offset": i}
         for i, (seg, ms, kind, author, term) in enumerate(drawn)
     ]
-    terms = [(i, f"brand:b{term}") for i, (*_, term) in enumerate(drawn)] + [(i, EVERYWHERE) for i in range(len(drawn))]
-    return pl.DataFrame(rows, schema=POSTS), pl.DataFrame(terms, schema={"row": pl.UInt32, "term": pl.String}, orient="row")
+    brands = pl.DataFrame({"row": range(len(drawn)), "brand": [f"b{term}" for *_, term in drawn]}, schema=BRANDS)
+    return pl.DataFrame(rows, schema=POSTS), post_terms(find_terms(pl.Series([], dtype=pl.String), 64), brands, len(drawn), 64)
 
 
 @given(posts())
 def test_rows_equal_a_loop_over_the_posts(drawn: list[Post]) -> None:
-    found = count_terms(*tables(drawn), partition=3)
+    found = count_terms(*tables(drawn), partition=3).rows
     events: Counter[tuple[int, int, str]] = Counter()
     authors: dict[tuple[int, int, str], set[int]] = {}
     for segment, ms, _, author, term in drawn:
@@ -59,29 +63,43 @@ def test_rows_equal_a_loop_over_the_posts(drawn: list[Post]) -> None:
 
 @given(posts())
 def test_samples_are_the_posts_with_the_smallest_hashes(drawn: list[Post]) -> None:
-    found = count_terms(*tables(drawn), partition=3)
+    found = count_terms(*tables(drawn), partition=3).rows
     for row in found.iter_rows(named=True):
-        assert row["sample_hashes"] == sorted(row["sample_hashes"])
-        assert len(row["sample_hashes"]) == min(row["events"], frames.SAMPLES_PER_ROW)
-        assert row["sample_partitions"] == [3] * len(row["sample_hashes"])
-        assert [(offset * 7919) % 1000 for offset in row["sample_offsets"]] == row["sample_hashes"]
+        refs = references(row["samples"])
+        assert list(refs) == sorted(refs)
+        assert len(refs) == min(row["events"], frames.SAMPLES_PER_ROW)
+        assert {ref.partition for ref in refs} == {3}
+        named = {i for i, (_, ms, _, _, term) in enumerate(drawn) if row["term"] in (EVERYWHERE, f"brand:b{term}")}
+        assert {ref.offset for ref in refs} <= named
+
+
+def test_a_sample_is_found_again_where_it_lies_and_its_hash_is_the_same_in_columns() -> None:
+    offsets = np.array([0, 1, 2**48 - 1, 123_456_789_012])
+    where = places(65_535, offsets)
+    refs = references(where.tolist())
+    assert [(ref.partition, ref.offset) for ref in refs] == [(65_535, offset) for offset in offsets.tolist()]
+    assert [ref.place_hash for ref in refs] == hashes(where).tolist()
+    assert len({ref.place_hash % 1_000 for ref in refs}) == len(refs)
 
 
 @given(posts())
 def test_facets_of_a_watched_term_add_up_to_its_events(drawn: list[Post]) -> None:
     table, terms = tables(drawn)
-    facets = count_facets(table, terms).filter(pl.col("facet") == "platform:x")
-    assert facets["events"].to_list() == count_terms(table, terms, 0)["events"].to_list()
+    facets = count_facets(table, terms).rows.filter(pl.col("facet") == "platform:x")
+    assert facets["events"].to_list() == count_terms(table, terms, 0).rows["events"].to_list()
 
 
 @given(posts(), st.integers(1, 5))
 def test_each_term_goes_to_one_partition_and_the_total_to_all(drawn: list[Post], partitions: int) -> None:
-    rows = count_terms(*tables(drawn), partition=0)
-    parts = split(rows, partitions)
+    table, terms = tables(drawn)
+    rows, codes = count_terms(table, terms, partition=0)
+    owners = owners_of(terms.vocabulary, partitions)
+    parts = split(rows, owners[codes], partitions)
     assert len(parts) == partitions
     total = rows.filter(pl.col("term") == EVERYWHERE)
-    for part in parts:
+    for number, part in enumerate(parts):
         assert part.filter(pl.col("term") == EVERYWHERE).equals(total)
+        assert {partition_of(term, partitions) for term in part["term"] if term != EVERYWHERE} <= {number}
     others = pl.concat(parts).filter(pl.col("term") != EVERYWHERE).sort("segment", "window_start_ms", "term")
     assert others.equals(rows.filter(pl.col("term") != EVERYWHERE))
 

@@ -333,7 +333,7 @@ def test_a_brand_muted_while_its_moment_is_open_is_told_its_end_only() -> None:
 
 @pytest.mark.parametrize(
     ("alerted", "sensitivity", "score"),
-    [(True, "high", 4.1), (False, "medium", 4.9), (True, "medium", 5.0), (False, "low", 9.9), (True, "low", 10.0)],
+    [(True, "high", 5.0), (False, "medium", 5.9), (True, "medium", 6.0), (False, "low", 11.9), (True, "low", 12.0)],
 )
 def test_sensitivity_scales_the_score_that_a_brand_needs(alerted: bool, sensitivity: Any, score: float) -> None:
     stage = Stage(brands=[Brand(id="acme", sensitivity=sensitivity)])
@@ -412,9 +412,9 @@ def test_two_events_of_one_term_each_are_no_company() -> None:
 def test_a_brand_is_alerted_alone_and_a_word_about_it_too() -> None:
     stage = Stage()
     posts = stage.keep(talk("acme recall", 12))
-    (moment,) = stage.tick(0, at(0, "keyword:recall", posts, score=5.5))
+    (moment,) = stage.tick(0, at(0, "keyword:recall", posts, score=6.5))
     assert moment.brands == ("acme",)
-    (other,) = stage_with(posts).tick(0, at(0, "brand:acme", posts, score=5.5))
+    (other,) = stage_with(posts).tick(0, at(0, "brand:acme", posts, score=6.5))
     assert "nothing else rises" not in other.why
 
 
@@ -426,6 +426,21 @@ def test_one_post_that_many_repeat_is_quoted_and_counts_less() -> None:
     (many,) = stage_with(fire).tick(0, *(at(0, f"keyword:{word}", fire) for word in ("harbour", "mayor")))
     assert repeated.severity < many.severity
     assert repeated.why.endswith(f"; 12 of 13 sampled posts repeat one post, “{words}”.")
+
+
+def test_one_repeated_post_about_nothing_watched_needs_more() -> None:
+    reposts = [post(i, "RT @mayor: all to the harbour at nine", f"reader-{i}", kind="repost", target_id="0") for i in range(12)]
+    for score, count in ((19, 0), (20, 1)):
+        terms = (at(0, f"keyword:{word}", reposts, score=score) for word in ("harbour", "nine"))
+        assert len(stage_with(reposts).tick(0, *terms)) == count
+
+
+def test_of_words_about_as_surprising_a_name_leads_and_the_phrase_it_stands_in_is_the_title() -> None:
+    posts = talk("why does Chris Wallace ask about finances", 12)
+    terms = (at(0, f"keyword:{word}", posts, score=score) for word, score in (("finances", 35.0), ("wallace", 33.0)))
+    (moment,) = stage_with(posts).tick(0, *terms)
+    assert (moment.lead_term, moment.title) == ("keyword:wallace", "chris wallace")
+    assert moment.why.startswith("“chris wallace” is at 12 posts")
 
 
 # --- brands that were just added
@@ -530,7 +545,7 @@ def test_that_a_flood_goes_on_is_no_news() -> None:
 
 def test_a_flood_that_people_join_keeps_its_id_and_turns_organic() -> None:
     stage = Stage()
-    flood, people = stage.keep(bots(16)), stage.keep(talk("#win", 32, 100))
+    flood, people = stage.keep(bots(16)), stage.keep(talk("#win", 64, 100))
     stage.tick(0, at(0, "hashtag:win", flood))
     (turned,) = stage.tick(60, at(60, "hashtag:win", [*flood, *people], "grown", began=0, observed=17))
     assert (turned.status, turned.sequence, turned.organic) == ("updated", 1, True)
@@ -559,6 +574,8 @@ def test_state_is_bounded_whatever_detect_says() -> None:
     stage.tick(90, *(at(90, f"keyword:word{i}x", shared, score=50) for i in range(9)))
     assert len(stage.state.moments) == 5
     assert len(stage.state.waiting) <= 20
+    assert stage.state.given_way.open > 0
+    assert stage.state.given_way.waiting > 0
     assert max(len(moment.members) for moment in stage.state.moments.values()) == 3
     assert len(needed_posts(stage.state, [at(99, "keyword:big", talk("big", 200))], params)) <= 50
 

@@ -156,7 +156,7 @@ def check(posts: Sequence[dict[str, object]], params: EnrichParams) -> None:
     counted = [
         terms(text, ids, params.max_terms_per_post, params.max_term_chars) for text, ids in zip(texts, expected, strict=True)
     ]
-    for post, got, want in zip(posts, by_row(result.terms, len(posts), "term"), counted, strict=True):
+    for post, got, want in zip(posts, by_row(result.terms.frame(), len(posts), "term"), counted, strict=True):
         assert got == want, post
 
 
@@ -201,7 +201,8 @@ def test_any_text_equals_the_recount(posts: list[dict[str, object]], params: Enr
 
 
 def same(left: Enriched, right: Enriched) -> bool:
-    return all(getattr(left, field).equals(getattr(right, field)) for field in ("terms", "brands", "lang", "sentiment_milli"))
+    alike = all(getattr(left, field).equals(getattr(right, field)) for field in ("brands", "lang", "sentiment_milli"))
+    return alike and left.terms.frame().equals(right.terms.frame())
 
 
 SAMPLE: list[dict[str, object]] = [
@@ -218,7 +219,7 @@ def test_a_post_is_enriched_alone_as_in_any_batch() -> None:
     whole = enrich(posts_frame(SAMPLE), WATCHLIST, EnrichParams())
     for row, post in enumerate(SAMPLE):
         alone = enrich(posts_frame([post]), WATCHLIST, EnrichParams())
-        assert alone.terms["term"].to_list() == whole.terms.filter(pl.col("row") == row)["term"].to_list()
+        assert alone.terms.frame()["term"].to_list() == whole.terms.frame().filter(pl.col("row") == row)["term"].to_list()
         assert (alone.lang[0], alone.sentiment_milli[0]) == (whole.lang[row], whole.sentiment_milli[row])
 
 
@@ -253,9 +254,9 @@ def test_language_is_detected_only_where_asked_and_nothing_was_stated(expected: 
 
 def test_no_posts_give_empty_columns_of_the_same_types() -> None:
     empty, full = (enrich(posts_frame(posts), WATCHLIST, EnrichParams()) for posts in ([], SAMPLE))
-    assert (empty.terms.schema, empty.brands.schema) == (full.terms.schema, full.brands.schema)
+    assert (empty.terms.frame().schema, empty.brands.schema) == (full.terms.frame().schema, full.brands.schema)
     assert (empty.lang.dtype, empty.sentiment_milli.dtype) == (full.lang.dtype, full.sentiment_milli.dtype)
-    assert (empty.terms.height, empty.brands.height, len(empty.lang), len(empty.sentiment_milli)) == (0, 0, 0, 0)
+    assert (len(empty.terms.rows), empty.brands.height, len(empty.lang), len(empty.sentiment_milli)) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"max_terms_per_post": 0}, {"max_term_chars": 0}, {"detect_language": "some"}])

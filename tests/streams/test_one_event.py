@@ -6,8 +6,8 @@ from agents.demo_report import Sighting, match
 from agents.feed import Feed
 from agents.feed_scenarios import DEMO_BRANDS
 from schemas.moments import Moment
-from streams.ingest import Record
 from streams.pipeline import Pipeline, PipelineParams
+from streams.records import Record
 
 START_MS = 1_760_000_000_000
 HISTORY_S = 660  # a little more than detect wants before it says anything

@@ -71,6 +71,12 @@ def test_five_accounts_with_different_texts_are_few_accounts() -> None:
     assert found.evidence == ("32 sampled posts are by only 5 accounts",)
 
 
+def test_a_few_busy_accounts_in_a_crowd_are_blamed_whatever_they_write() -> None:
+    found = verdict(talk("#win", 16, authors=["a", "b", "c", "d"]) + talk("#win", 16, 100))
+    assert found.reasons == ("flood_accounts",)
+    assert found.evidence == ("16 of 32 sampled posts are by 4 accounts posting again and again",)
+
+
 def test_few_accounts_show_in_the_counts_even_if_no_post_can_be_read() -> None:
     found = judge((), Crowd(events=100, authors=5, unknown_authors=0), PARAMS)
     assert found == Verdict(("flood_accounts",), ("100 posts are by only 5 accounts",), 1.0)
@@ -103,13 +109,14 @@ def test_unknown_age_counts_neither_way() -> None:
 
 
 def test_once_blamed_it_takes_more_to_be_believed() -> None:
-    copies, own = campaign(500, 14), talk("#win", 18, 1_000)
+    copies, own = campaign(500, 10), talk("#win", 22, 1_000)
     assert verdict([*copies, *own]).organic
     assert not verdict([*copies, *own], blamed=True).organic
 
 
 def test_too_few_posts_are_no_evidence() -> None:
     assert verdict(campaign(3, 3)).organic
+    assert verdict([*campaign(3, 3), *talk("#win", 1, 100)]).organic
     assert not verdict(campaign(4, 4)).organic
 
 

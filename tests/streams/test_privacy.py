@@ -5,12 +5,18 @@ from __future__ import annotations
 from hashlib import blake2b
 
 import numpy as np
+import orjson
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.events import decode_event
+from schemas.fields import name
+from streams.brands import compile_watchlist
+from streams.ingest import IngestParams, ingest, resume
 from streams.privacy import hash_authors, hash_ids
+from streams.records import Record
 
 KEY = b"a secret key"
 
@@ -46,7 +52,32 @@ def test_a_short_key_is_refused() -> None:
 
 
 def test_id_hashes_are_xxh3_and_stay() -> None:
-    hashed = hash_ids(["", "a", "at://did:plc:x/post/1"])
+    hashed = hash_ids([("", ""), ("x", "a"), ("bluesky", "at://did:plc:x/post/1")])
     assert hashed.dtype == np.uint64
-    assert hashed.tolist() == [0x2D06800538D394C2, 0xE6C632B61E964E1F, hash_ids(["at://did:plc:x/post/1"])[0]]
+    assert hashed.tolist() == [0xC44BDFF4074EECDB, 0x2DF97E1DE111FBAC, 0xED1666C57A87DFDB]
     assert hash_ids([]).tolist() == []
+
+
+NAMES = st.text(st.characters(codec="utf-8") | st.sampled_from(":/|-"))
+
+
+@given(NAMES.map(name), NAMES, st.integers(0, 9))
+def test_no_two_posts_are_taken_for_one_wherever_a_separator_stands_in_their_names(platform: str, own: str, at: int) -> None:
+    joined = f"{platform}:{own}"
+    other = name(joined[:at]), joined[at + 1 :]
+    assert (hash_ids([(platform, own)])[0] == hash_ids([other])[0]) == (other == (platform, own))
+
+
+def test_a_separator_in_a_platform_s_name_makes_no_copies() -> None:
+    events = [
+        {"id": "b:c", "platform": "a"},
+        {"id": "c", "platform": "a:b"},
+        {"id": "b:c", "platform": "a\0b"},
+        {"id": "c", "platform": "a"},
+    ]
+    log = [{"id": f"clock{number}"} for number in range(8)] + events + [{"id": "b:c", "platform": "A"}]
+    records = [Record(offset, 1_700_000_000_000, orjson.dumps(event)) for offset, event in enumerate(log)]
+    records.append(Record(len(log), 1_700_000_002_000, b"{}"))
+    params = IngestParams(sources=1, partitions=1, author_key=KEY)
+    done = ingest(resume(0, "raw", 0, 0, [], params), records, decode_event, compile_watchlist([]), params)
+    assert done.outcomes == {"counted": 12, "duplicate": 1, "filtered": 0, "dead": 0}

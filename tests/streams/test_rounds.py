@@ -77,3 +77,25 @@ def test_a_batch_seen_before_is_dropped() -> None:
 def test_a_missing_batch_stops_the_pipeline() -> None:
     with pytest.raises(BrokenLog, match="candidate batch 2, expected 1"):
         run([LEFT[0], LEFT[2]])
+
+
+def test_never_do_more_surges_wait_than_may_for_a_partition_that_nobody_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.rounds.MAX_WAITING", 3)
+    ticks = [1_000 * n for n in range(1, 9)]
+    state, told = RoundState(), []
+    for batch in [*batches(0, ticks, {tick: f"t{tick}" for tick in ticks}), *batches(1, [9_000], {9_000: "late"})]:
+        state = RoundState.restore(state.snapshot())
+        told += [surge.term for one in complete_rounds(state, batch) for surge in one.surges]
+        assert state.waiting_surges <= 3
+    assert told == [f"t{tick}" for tick in ticks]
+    assert (state.forced, state.waiting_surges) == (5, 1)
+
+
+def test_what_a_partition_says_of_a_tick_that_did_not_wait_for_it_belongs_to_the_next_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.rounds.MAX_WAITING", 1)
+    left = batches(0, [1_000, 2_000, 3_000], {1_000: "a", 2_000: "b"})
+    right = batches(1, [500, 1_000, 3_000], {500: "c", 1_000: "d"})
+    told = [(one.tick_ms - BASE, [surge.term for surge in one.surges]) for one in run([*left, *right]) if one.surges]
+    assert told == [(1_000, ["a"]), (1_000, ["c"]), (1_000, ["d"]), (2_000, ["b"])]

@@ -51,6 +51,17 @@ def test_segments_do_not_depend_on_how_records_are_read(log: list[Stamp], size: 
     assert pieces == cut_all(log)
 
 
+@given(logs(), st.sampled_from([SMALL, SegmentParams(segment_records=40, segment_bytes=95, max_jump_ms=60_000, confirm_records=2)]))
+def test_runs_of_records_are_cut_as_single_ones_are(log: list[Stamp], params: SegmentParams) -> None:
+    log = [Stamp(one.offset, one.log_ms, 7 + one.log_ms % 40) for one in log]
+    one_by_one, by_runs = Cutter(0, None, params), Cutter(0, None, params)
+    cuts: list[Cut] = []
+    for stamp in log:
+        one_by_one._one(stamp, cuts)
+    assert by_runs.push(log) == cuts
+    assert by_runs == one_by_one
+
+
 @given(logs())
 def test_segments_tile_the_log_and_stay_inside_one_second_and_the_caps(log: list[Stamp]) -> None:
     cuts = cut_all(log)
@@ -92,6 +103,18 @@ def test_a_timestamp_of_1970_is_no_witness_against_a_jump() -> None:
     later = BASE + 30 * 86_400_000
     cuts = cut_all(stamps([BASE, BASE, BASE, later, 0, later + 10, later + 20, later + 1_000]))
     assert [cut.times_ms for cut in cuts] == [(BASE, BASE, BASE), (later, later, later + 10, later + 20)]
+
+
+def test_a_producer_whose_clock_stands_at_1970_is_not_held_for_ever() -> None:
+    log = stamps([BASE, BASE, BASE, 4_070_908_800_000, *([0] * 100)], size=1_000)
+    cutter, most = Cutter(0, None, SMALL), 0
+    cuts = []
+    for stamp in log:
+        cuts += cutter.push([stamp])
+        most = max(most, len(cutter.held), len(cutter.times))
+    assert most == SMALL.segment_records
+    assert cuts == cut_all(log)
+    assert {time for cut in cuts for time in cut.times_ms} == {BASE}, "the jump is denied, all count at the log clock's time"
 
 
 def test_the_first_record_alone_does_not_set_the_clock() -> None:

@@ -33,4 +33,4 @@ def test_distinct_authors_are_counted_within_three_standard_errors(distinct: int
 def test_samples_are_those_with_the_smallest_hashes(left: set[int], right: set[int], keep: int) -> None:
     refs = [SampleRef(hash_, 0, hash_) for hash_ in range(100)]
     merged = merge_samples([refs[i] for i in left], [refs[i] for i in right], keep)
-    assert [ref.id_hash for ref in merged] == sorted(left | right)[:keep]
+    assert [ref.place_hash for ref in merged] == sorted(left | right)[:keep]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import frames
-from schemas.candidates import MAX_SAMPLES, SampleRef, Surge
+from schemas.candidates import MAX_SAMPLES, Surge
+from streams.samples import places, references
 from streams.surge_params import SurgeParams
 from streams.surges import SurgeState, detect_surges
 
@@ -21,7 +22,7 @@ HOUR_MS = 3_600_000
 PARAMS = SurgeParams()
 SMALL = SurgeParams(hashed_cells=64)
 
-LISTS = ("authors", "sample_hashes", "sample_partitions", "sample_offsets")
+LISTS = ("authors", "samples")
 NO_LISTS = pl.DataFrame({name: [[]] * 4_000 for name in LISTS}, schema={name: frames.TERM_ROWS[name] for name in LISTS})
 
 
@@ -235,9 +236,9 @@ def test_unknown_authors_are_not_one_person() -> None:
 
 def test_a_surge_carries_its_sentiment_against_the_usual_and_its_samples_against_those_before() -> None:
     state, tick_ms = seasoned("brand:acme", hours=5)
-    happy = {"sentiment_events": 1, "sentiment_milli": 600, "sample_partitions": [0]}
+    happy = {"sentiment_events": 1, "sentiment_milli": 600}
     usual = [
-        (t, [row(t, "brand:acme", 1, sample_hashes=[t * 7919 % 10_007], sample_offsets=[t], **happy)])
+        (t, [row(t, "brand:acme", 1, samples=places(0, np.array([t])).tolist(), **happy)])
         for t in range(tick_ms, tick_ms + 2 * HOUR_MS, MINUTE_MS)
     ]
     assert run(state, usual) == []
@@ -252,9 +253,7 @@ def test_a_surge_carries_its_sentiment_against_the_usual_and_its_samples_against
                     4,
                     sentiment_events=4,
                     sentiment_milli=-2_000,
-                    sample_hashes=[t % 997, t % 997 + 1_000],
-                    sample_partitions=[1, 1],
-                    sample_offsets=[t, t + 1],
+                    samples=places(1, np.array([t, t + 1])).tolist(),
                 )
             ],
         )
@@ -267,10 +266,7 @@ def test_a_surge_carries_its_sentiment_against_the_usual_and_its_samples_against
     assert {ref.partition for ref in last.background} == {0}
     assert len(last.samples) == MAX_SAMPLES
     refs = sorted(
-        SampleRef(h, 1, t + i)
-        for t, (r,) in angry
-        if last.since_ms <= r["window_start_ms"] and t <= last.tick_ms
-        for i, h in enumerate(r["sample_hashes"])
+        ref for t, (r,) in angry if last.since_ms <= r["window_start_ms"] and t <= last.tick_ms for ref in references(r["samples"])
     )
     assert last.samples == tuple(refs[:MAX_SAMPLES])
 
@@ -322,6 +318,17 @@ def test_a_watched_term_is_tracked_even_when_there_is_no_room_for_others() -> No
     assert [surge.term for surge in opened] == ["brand:acme"]
 
 
+def test_a_surge_gets_a_track_where_terms_that_were_warm_hold_all_of_them() -> None:
+    params = SurgeParams(max_tracks=3)
+    state, tick_ms = seasoned(params=params)
+    run(state, [(tick_ms, [row(tick_ms, f"keyword:warm{k}", 4) for k in range(5)])], params)
+    assert len(state.tracks) == 3
+    opened = [s for s in run(state, burst(tick_ms + 1_000, "hashtag:fire", 10), params) if s.phase == "opened"]
+    assert [surge.term for surge in opened] == ["hashtag:fire"]
+    assert len(state.tracks) == 3
+    assert state.untracked > 0
+
+
 def test_more_new_terms_in_one_tick_than_there_is_room_for_do_no_harm() -> None:
     params = SurgeParams(max_terms=50)
     state = SurgeState(params)
@@ -370,14 +377,11 @@ def ticks_of(steps: list[tuple[int, list[tuple[str, int, int]]]]) -> list[tuple[
     for step_ms, rows in steps:
         tick_ms += step_ms
         distinct = {(term, age): events for term, events, age in rows}
-        late = {"sample_partitions": [0], "sample_offsets": [tick_ms]}
+        late = {"samples": places(0, np.array([tick_ms])).tolist()}
         ticks.append(
             (
                 tick_ms,
-                [
-                    row(tick_ms - age * 10_000, term, events, sample_hashes=[tick_ms * 31 % 1_009], **late)
-                    for (term, age), events in distinct.items()
-                ],
+                [row(tick_ms - age * 10_000, term, events, **late) for (term, age), events in distinct.items()],
             )
         )
     return ticks

@@ -9,14 +9,14 @@ import pytest
 
 from streams.brands import BRANDS
 from streams.stopwords import STOP_WORDS
-from streams.terms import TERMS, find_terms, term_table
+from streams.terms import TERMS, find_terms, post_terms
 from streams.text import normalise
 
 NO_BRANDS = pl.DataFrame(schema=BRANDS)
 
 
 def terms(*texts: str, max_terms: int = 64, brands: pl.DataFrame = NO_BRANDS) -> list[str]:
-    table = term_table(find_terms(normalise(pl.Series(texts, dtype=pl.String)), 64), brands, len(texts), max_terms)
+    table = post_terms(find_terms(normalise(pl.Series(texts, dtype=pl.String)), 64), brands, len(texts), max_terms).frame()
     assert table.schema == TERMS
     return table["term"].to_list()
 
@@ -81,7 +81,7 @@ def test_hostile_text_costs_no_more_than_its_length(piece: str) -> None:
         texts = normalise(pl.Series([(piece * length)[:length]] * 4))
         started = time.process_time()
         found = find_terms(texts, 64)
-        term_table(found, NO_BRANDS, 4, 64)
+        post_terms(found, NO_BRANDS, 4, 64)
         return time.process_time() - started
 
     assert min(seconds(20_000) for _ in range(3)) < 0.05 + 40 * min(seconds(1_000) for _ in range(3))

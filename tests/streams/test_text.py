@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import unicodedata
+
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import MAX_TEXT_CHARS
-from streams.text import MAX_BESIDE, normalise, read_posts
+from streams.text import MAX_BESIDE, SETTLED, normalise, read_posts
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,36 @@ def test_reading_changes_no_input_and_leaves_no_control_character(texts: list[st
     read = normalise(series)
     assert series.to_list() == texts
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u200b\u202e\ufeff" for text in read for c in text)
+
+
+def test_characters_that_skip_the_normal_form_are_their_own_in_any_company() -> None:
+    everything = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    decomposed = (unicodedata.decomposition(c).split() for c in everything)
+    seconds = {chr(int(parts[1], 16)) for parts in decomposed if len(parts) == 2 and not parts[0].startswith("<")}
+    jamo = {chr(code) for code in range(0x1161, 0x1200)}  # compose with what stands before by arithmetic, not by table
+    skipped = [c for c in everything if re.match(f"[{SETTLED}]", c)]
+    wrong = [c for c in skipped if not unicodedata.is_normalized("NFKC", c) or unicodedata.combining(c) or c in seconds | jamo]
+    assert len(skipped) > 30_000
+    assert wrong == []
+
+
+def by_the_rules(text: str) -> str:
+    """The module's docstring in plain Python."""
+    kept = [c for c in text if unicodedata.category(c) not in ("Cc", "Cf") or c in "\t\n\v\f\r\x85"]
+    apart = [" " if unicodedata.category(c) == "Me" or c in "\u2122\u2120" else c for c in kept if c not in "\ufe0f\u034f\u3164"]
+    lower = unicodedata.normalize("NFKC", "".join(apart)).lower().replace("ς", "σ")
+    return re.sub(r"\s+", " ", lower)
+
+
+ODD = (
+    "aB \t\n\r\x00\x1f\x7f\x85\xa0éÉe\u0301ßẞΣςΑά™℠…—“\u200b\ufe0f\u20e3\u3000"
+    "ｶﾞカ\u3099が汉한\u1112\u1161\u11abﬁ①½🎉\U0001f3fbİıǅक़\u093cกำ"
+)
+
+
+@given(st.text(alphabet=ODD, max_size=12))
+def test_every_text_reads_as_plain_python_would(text: str) -> None:
+    assert normalise(pl.Series([text, "x"]))[0] == by_the_rules(text)
 
 
 def posts(**beside: list[str]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas import frames
 from streams.alignment import Piece
+from streams.cells import add_cells
 from streams.windows import Emitted, WindowParams, WindowState, apply_pieces, flush_open
 
 W = 1_700_000_000_000  # start of a window
@@ -116,3 +117,47 @@ def test_distinct_authors_are_merged_not_added() -> None:
 def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must"):
         WindowParams(**wrong)
+
+
+def crowd(window_s: int, first: int, count: int) -> dict[tuple[int, str], int]:
+    """So many words in a window, each once, and the brand that somebody watches."""
+    return {(window_s, f"keyword:w{first + n}"): 1 for n in range(count)} | {(window_s, "brand:a"): 1}
+
+
+def test_of_too_many_open_cells_the_oldest_windows_close_early_and_what_still_comes_corrects_them() -> None:
+    params = replace(PARAMS, lateness_ms=60_000, max_open_rows=25)
+    state = WindowState()
+    rows: dict[tuple[int, str, str], int] = {}
+    for second in range(60):
+        window_s = second // 10 * 10
+        late = {(window_s - 20, "brand:a"): 1} if second >= 20 else {}
+        out = apply_pieces(state, [piece(second, crowd(window_s, second, 2) | late)], W + second * 1_000, second, params)
+        rows |= told(out)
+        assert state.open_rows <= params.max_open_rows
+    rows |= told(apply_pieces(state, [], W + 300_000, 60, params))
+    assert rows == {(10 * n, "brand:a", "0"): 20 if n < 4 else 10 for n in range(6)}
+    assert state.early > 0
+
+
+def test_whatever_was_added_up_before_the_same_windows_close_early() -> None:
+    params = replace(PARAMS, lateness_ms=60_000, max_open_rows=25)
+    untouched, added_up = WindowState(), WindowState()
+    for second in range(40):
+        pieces = [piece(second, crowd(second // 10 * 10, second % 7, 3))]
+        for start, parts in added_up.open_terms.items():
+            added_up.open_terms[start] = [add_cells(parts)]
+        one, other = (apply_pieces(state, pieces, W + second * 1_000, second, params) for state in (untouched, added_up))
+        assert told(one) == told(other)
+        assert untouched.early_ms == added_up.early_ms
+
+
+def test_of_too_many_stored_cells_the_oldest_windows_are_forgotten_and_what_still_comes_stands_beside_them() -> None:
+    params = replace(PARAMS, max_retained_rows=3)
+    state = WindowState()
+    for n in range(5):
+        apply_pieces(state, [piece(10 * n, {(10 * n, "brand:a"): 2})], W + (10 * n + 15) * 1_000, n, params)
+        assert state.retained_rows <= params.max_retained_rows
+    assert [(start - W) // 1_000 for start in state.retained] == [20, 30, 40]
+    late = [piece(60, {(10, "brand:a"): 1, (20, "brand:a"): 1}, start=70)]
+    assert told(apply_pieces(state, late, W + 60_000, 9, params)) == {(20, "brand:a", "0"): 3, (10, "brand:a", "0/0:70-80"): 1}
+    assert (state.forgotten, state.forgotten_ms) == (2, W + 10_000)

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.moments import Moment, Word
 from schemas.watchlist import Brand
-from streams.wording import duration, joined, number, why
+from streams.wording import Story, duration, joined, number, why
 
 WATCH = {"acme": Brand(id="acme", name="Acme"), "globex": Brand(id="globex")}
 BASE = Moment(
@@ -52,7 +52,7 @@ BASE = Moment(
 
 def told(term: str = "brand:acme", evidence: tuple[str, ...] = (), cascade: str = "", **fields: Any) -> str:
     """The sentence for the base moment with other fields."""
-    return why(msgspec.structs.replace(BASE, **fields), term, WATCH, evidence, cascade)
+    return why(msgspec.structs.replace(BASE, **fields), Story(term, evidence, cascade), WATCH)
 
 
 def test_an_opened_moment_is_told_with_its_numbers() -> None:

@@ -24,7 +24,8 @@ from streams.alignment import AlignmentParams
 from streams.brands import compile_watchlist
 from streams.dedup import DedupParams
 from streams.detect import DetectParams, DetectState, detect
-from streams.ingest import Ingested, IngestParams, IngestState, Record, ingest, provisional, resume
+from streams.ingest import Ingested, IngestParams, IngestState, ingest, provisional, resume
+from streams.records import Record
 from streams.segments import Cutter, SegmentParams, Stamp
 from streams.windows import WindowParams
 
@@ -203,7 +204,7 @@ class Stored:
         events: Counter[Cell] = Counter()
         for (window, term, _), (_, body) in self.rows.items():
             events[window, term] += int(str(body[4]))
-        based = {(window, term) for window, term, part in self.rows if "/" not in part}
+        based = {(window, term) for (window, term, part), (_, body) in self.rows.items() if "/" not in part and body[4]}
         return Counter({cell: count for cell, count in events.items() if cell in based or cell[1].startswith(("all:", "brand:"))})
 
 

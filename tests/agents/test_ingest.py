@@ -1,0 +1,84 @@
+"""When ingest may say that a source is idle, what it knows after a restart, and what it sends when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+from prometheus_client import CollectorRegistry
+
+from agents.ingest import BLIND_S, LONGEST_GRACE_S, IngestHandler, _Owned
+from agents.metrics import Metrics
+from agents.outbox import Outbox
+from agents.settings import Settings
+from agents.source import Place
+from agents.watchlist_follower import WatchlistFollower
+from schemas.packets import Packet, Segment
+from schemas.platforms import decoder
+from schemas.seen import SeenIds
+from streams.ingest import Ingested, IngestParams, Outcomes, recent_outcomes, resume
+from tests.agents.silent_producer import SilentProducer
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "silent_s"), [(0.0, BLIND_S - 0.5), (BLIND_S, BLIND_S), (20.0, 20.0), (LONGEST_GRACE_S, 3 * LONGEST_GRACE_S)]
+)
+def test_after_a_broker_that_did_not_answer_silence_counts_anew_and_for_as_long_again(grace_s: float, silent_s: float) -> None:
+    state = resume(0, "raw", 0, 0, (), IngestParams(sources=1, partitions=1, author_key=b"a key for the tests"))
+    owned = _Owned(state, decoder("canonical"), Outcomes(0, 0), new_s=time.monotonic() - 100)
+    before_s = owned.new_s
+    owned.look(Place(10, 10, time.monotonic() - silent_s))
+    assert owned.blind_s == pytest.approx(grace_s, abs=0.2)
+    assert (owned.new_s > before_s) == (grace_s > 0)
+    owned.look(Place(10, 10, time.monotonic()))
+    assert owned.blind_s == pytest.approx(grace_s, abs=0.2), "the first answer does not end it"
+
+
+def seen(start: int, end: int, dead: int) -> SeenIds:
+    return SeenIds(source=0, start=start, end=end, clock_ms=0, ids=b"", steps=b"", records=end - start, dead=dead)
+
+
+@pytest.mark.parametrize(
+    ("expected", "sightings", "offset"),
+    [
+        ((0, 0), [], 500),
+        ((500, 500), [seen(0, 300, 300), seen(300, 500, 200)], 500),
+        ((300, 10), [seen(0, 200, 200), seen(200, 500, 10)], 500),  # enough without the older ones
+        ((100, 1), [seen(0, 100, 1), seen(100, 900, 800)], 100),  # of a sleeper, beyond what is committed
+    ],
+)
+def test_what_became_of_the_last_records_is_known_after_a_restart(
+    expected: tuple[int, int], sightings: Sequence[SeenIds], offset: int
+) -> None:
+    assert recent_outcomes(sightings, offset, 300) == expected
+
+
+def finished(start: int) -> Ingested:
+    packet = Packet(source=0, sources=1, final=True, segments=(Segment(start, start + 10, 0, 0),))
+    return Ingested([packet, packet], [], [], seen(start, start + 10, 0), start + 10, Counter())
+
+
+async def test_a_packet_is_sent_when_the_one_before_is_acknowledged_and_never_when_it_was_given_up() -> None:
+    producer, tp = SilentProducer(), TopicPartition("social.raw", 0)
+    metrics = Metrics(CollectorRegistry())
+    handler = IngestHandler(Settings(), Outbox(producer), WatchlistFollower(Settings(), metrics), metrics)
+    state = resume(0, "raw", 0, 0, (), IngestParams(sources=1, partitions=2, author_key=b"a key for the tests"))
+    handler.owned[tp] = _Owned(state, decoder("canonical"), Outcomes(0, 0))
+    await handler._send(tp, finished(0), behind=False)
+    first = list(producer.sent)
+    second = asyncio.create_task(handler._send(tp, finished(10), behind=False))
+    await asyncio.sleep(0)
+    first[0].set_result(None)
+    await asyncio.sleep(0)
+    assert producer.sent == first, "the other packet is still on its way"
+    first[1].set_exception(KafkaTimeoutError())
+    with pytest.raises(KafkaTimeoutError):
+        await second
+    assert producer.sent == first, "it would be a gap in the log for ever"
+    with pytest.raises(KafkaTimeoutError):
+        await handler.outbox.drain()
