@@ -55,7 +55,10 @@ async def test_verify_finds_nothing_in_a_stream_and_exactly_what_was_changed_in_
     settings = deploy(broker)
     await prepare(settings, BRANDS, PARTITIONS)
     await send(settings, STREAM)
-    async with Worker(settings, place / "worker.log") as worker:
+    async with (
+        Worker(settings, place / "worker.log", agents="detect,curate,store") as worker,
+        Worker(settings, place / "ingest.log", agents="ingest") as ingesting,
+    ):
         await drained(settings, worker, COUNTED.posts, END_MS)
         code, rows, summary = await verified(settings, worker)
         assert (code, rows) == (exits.OK, [])
@@ -64,6 +67,8 @@ async def test_verify_finds_nothing_in_a_stream_and_exactly_what_was_changed_in_
         assert summary["compared"] > 1_000
         assert summary["mentions"] == len(COUNTED.mentioned)
         assert summary["dead_letters"] == BROKEN.total()
+        assert await ingesting.terminate() == 0  # it says again and again that it is idle, and what it says last is to be read too
+        await drained(settings, worker, COUNTED.posts, END_MS)
         assert await worker.terminate() == 0
     code, rows, summary = await verified(settings, None, "--wait", "0")
     assert (code, rows) == (exits.OK, [])

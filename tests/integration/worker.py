@@ -28,9 +28,10 @@ _SETTINGS = ("kafka", "clickhouse", "prefix", "session_timeout_ms", "lateness_ms
 class Worker:
     """Inside `async with` it is ready, unless `ready` is False; afterwards it has ended. Its log is appended to `log`."""
 
-    def __init__(self, settings: Settings, log: Path, *, module: str = "agents", ready: bool = True) -> None:
+    def __init__(self, settings: Settings, log: Path, *, module: str = "agents", agents: str = "", ready: bool = True) -> None:
         self.settings, self.log, self.url = settings, log, ""
-        self._module, self._ready = module, ready
+        self._command = ["-m", module, "worker", *(["--agents", agents] if agents else [])]
+        self._ready = ready
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -41,7 +42,7 @@ class Worker:
         variables |= {"DRUMBEAT_LISTEN": "127.0.0.1:0", "DRUMBEAT_RAW": raw}
         with self.log.open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
-                *with_parent([sys.executable, "-m", self._module, "worker"], variables),
+                *with_parent([sys.executable, *self._command], variables),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
