@@ -22,6 +22,7 @@ from streams.terms import PostTerms
 
 POSTS: dict[str, pl.DataType] = {
     "segment": pl.UInt32(),
+    "source": pl.UInt32(),  # number of the raw partition
     "event_ms": pl.Int64(),
     "kind": pl.String(),
     "platform": pl.String(),
@@ -52,12 +53,12 @@ class Counted(NamedTuple):
     codes: _Integers
 
 
-def count_terms(posts: pl.DataFrame, terms: PostTerms, partition: int) -> Counted:
+def count_terms(posts: pl.DataFrame, terms: PostTerms) -> Counted:
     """Rows of `PACKET_TERMS` of all terms. `posts` as POSTS; `terms` of those that count."""
     if not terms.rows.size:
         return Counted(frames.empty(PACKET_TERMS), np.empty(0, dtype=np.uint32))
     groups = _groups(posts)
-    where = places(partition, posts["offset"].to_numpy())
+    where = places(posts["source"].to_numpy(), posts["offset"].to_numpy())
     order = np.argsort(hashes(where))
     rank = np.empty(order.size, dtype=np.uint64)
     rank[order] = np.arange(order.size, dtype=np.uint64)

@@ -16,38 +16,22 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
-from schemas import frames
 from schemas.dead_letters import DeadLetter
 from schemas.errors import MalformedEvent
-from schemas.events import COUNTED_KINDS, Event, Skipped
-from schemas.mentions import DELETED_VERSION, Mention
+from schemas.events import Event, Skipped
+from schemas.mentions import Mention
 from schemas.packets import NO_CLOCK_MS, Packet, Segment
 from schemas.seen import SeenIds
 from streams.brands import CompiledWatchlist
-from streams.counts import POSTS, count_facets, count_terms, event_times
-from streams.dedup import DedupParams, Flags, Ids, Seen, find_duplicates, latest_sights, remember
-from streams.enrich import Enriched, EnrichParams, enrich
-from streams.partition import owners_of, split
-from streams.privacy import hash_authors, hash_ids
+from streams.dedup import Seen, latest_sights, remember
 from streams.records import Columns, Record
-from streams.segments import STEP_MS, Cut, Cutter, SegmentParams
+from streams.segment_table import Content, IngestParams, Part, SegmentTable
+from streams.segments import STEP_MS, Cut, Cutter
+
+PASS_RECORDS = 32_768  # of several raw partitions that are looked at together; those of one are never divided
 
 Decoder = Callable[[bytes], Event | Skipped]
-Content = Event | Skipped | MalformedEvent
-
-
-@dataclass(frozen=True, slots=True)
-class IngestParams:
-    """How to ingest, for all raw partitions."""
-
-    sources: int  # raw partitions in all
-    partitions: int  # of the partials topic
-    author_key: bytes
-    segments: SegmentParams = field(default_factory=SegmentParams)
-    dedup: DedupParams = field(default_factory=DedupParams)
-    enrich: EnrichParams = field(default_factory=EnrichParams)
 
 
 @dataclass(slots=True)
@@ -107,56 +91,134 @@ def recent_outcomes(sightings: Sequence[SeenIds], offset: int, records: int) -> 
     return Outcomes(total, dead)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The next records of one raw partition."""
+
+    state: IngestState
+    records: Columns
+    decode: Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The open segment of one raw partition is to be told; `idle_ms`: how long nothing came, 0 if that is no news."""
+
+    state: IngestState
+    idle_ms: int
+
+
 def ingest(
     state: IngestState, records: Sequence[Record] | Columns, decode: Decoder, watchlist: CompiledWatchlist, params: IngestParams
 ) -> Ingested:
     """Takes the next records of the log; raises nothing about their content."""
     fresh = records if isinstance(records, Columns) else Columns.of(records)
-    state.records.extend(fresh)
-    state.contents += _decode_all(decode, fresh.payloads)
-    cuts = state.cutter.push_columns(fresh.offsets, fresh.times_ms, list(map(len, fresh.payloads)))
-    if not cuts:
-        return NOTHING
-    total = sum(cut.count for cut in cuts)
-    whole, state.records = state.records.split(total)
-    contents, state.contents = state.contents[:total], state.contents[total:]
-    return _finish(state, cuts, whole, contents, watchlist, params)
+    return ingest_all([Arrived(state, fresh, decode)], watchlist, params)[0]
+
+
+def ingest_all(arrived: Sequence[Arrived], watchlist: CompiledWatchlist, params: IngestParams) -> list[Ingested]:
+    """The same for different raw partitions, in one pass: what it says of each does not depend on the others."""
+    parts = [_part(one) for one in arrived]
+    ended = [number for number, part in enumerate(parts) if part.cuts]
+    done = [NOTHING] * len(arrived)
+    for some in _passes([len(parts[number].records) for number in ended]):
+        numbers = ended[some]
+        states, whole = [arrived[number].state for number in numbers], [parts[number] for number in numbers]
+        for number, found in zip(numbers, _finish(states, whole, watchlist, params), strict=True):
+            done[number] = found
+    return done
 
 
 def provisional(state: IngestState, now_ms: int, idle_ms: int, watchlist: CompiledWatchlist, params: IngestParams) -> Ingested:
     """The open segment so far; also says that the source is there when nothing is open. Does not change the counts' state."""
+    return provisional_all([Asked(state, idle_ms)], now_ms, watchlist, params)[0]
+
+
+def provisional_all(asked: Sequence[Asked], now_ms: int, watchlist: CompiledWatchlist, params: IngestParams) -> list[Ingested]:
+    """The same for different raw partitions, in one pass."""
+    done, parts = [NOTHING] * len(asked), list[Part]()
+    spoken = list[int]()
+    for number, one in enumerate(asked):
+        part = _open_part(one.state, now_ms)
+        if part is None:
+            done[number] = _nothing_open(one, params)
+        else:
+            parts.append(part)
+            spoken.append(number)
+    for some in _passes([len(part.records) for part in parts]):
+        table = SegmentTable(parts[some], watchlist, params)
+        packets = table.packets(final=False, idle_ms=[asked[number].idle_ms for number in spoken[some]])
+        sides = _side_outputs([asked[number].state for number in spoken[some]], table)
+        for number, of_part, side in zip(spoken[some], packets, sides, strict=True):
+            done[number] = Ingested(of_part, *side, None, None, Counter())
+    return done
+
+
+def _part(arrived: Arrived) -> Part:
+    """The segments that its records end, with all their records; the others are kept for later."""
+    state, fresh = arrived.state, arrived.records
+    state.records.extend(fresh)
+    state.contents += _decode_all(arrived.decode, fresh.payloads)
+    cuts = state.cutter.push_columns(fresh.offsets, fresh.times_ms, list(map(len, fresh.payloads)))
+    total = sum(cut.count for cut in cuts)
+    whole, state.records = state.records.split(total) if total else (Columns(), state.records)
+    contents, state.contents = (state.contents[:total], state.contents[total:]) if total else ([], state.contents)
+    return Part(state.source, state.topic, state.partition, state.seen, cuts, whole, contents)
+
+
+def _open_part(state: IngestState, now_ms: int) -> Part | None:
     cutter = state.cutter
     times = tuple(cutter.open_times(now_ms))
-    clock = max([*times, cutter.clock_ms if cutter.clock_ms is not None else NO_CLOCK_MS])
     if not times:
-        step = clock if clock == NO_CLOCK_MS else clock // STEP_MS * STEP_MS
-        packet = Packet(
-            source=state.source,
-            sources=params.sources,
-            final=False,
-            idle_ms=idle_ms,
-            segments=(Segment(cutter.start, cutter.start, step, clock),),
-        )
-        return Ingested([packet] * params.partitions, [], [], None, None, Counter())
+        return None
+    clock = max([*times, cutter.clock_ms if cutter.clock_ms is not None else NO_CLOCK_MS])
     cut = Cut(cutter.start, cutter.open_end(), clock // STEP_MS * STEP_MS, cutter.clock_ms, clock, times)
-    table = _Table(state, [cut], state.records, state.contents, watchlist, params)
-    return Ingested(table.packets(final=False, idle_ms=idle_ms), *_side_outputs(state, table, cut.end), None, None, Counter())
+    return Part(state.source, state.topic, state.partition, state.seen, [cut], state.records, state.contents)
+
+
+def _nothing_open(asked: Asked, params: IngestParams) -> Ingested:
+    cutter = asked.state.cutter
+    clock = cutter.clock_ms if cutter.clock_ms is not None else NO_CLOCK_MS
+    step = clock if clock == NO_CLOCK_MS else clock // STEP_MS * STEP_MS
+    packet = Packet(
+        source=asked.state.source,
+        sources=params.sources,
+        final=False,
+        idle_ms=asked.idle_ms,
+        segments=(Segment(cutter.start, cutter.start, step, clock),),
+    )
+    return Ingested([packet] * params.partitions, [], [], None, None, Counter())
+
+
+def _passes(records: Sequence[int]) -> list[slice]:
+    """Neighbours together, up to PASS_RECORDS in a pass: it holds some kB for each."""
+    found, start, total = list[slice](), 0, 0
+    for number, count in enumerate(records):
+        if number > start and total + count > PASS_RECORDS:
+            found.append(slice(start, number))
+            start, total = number, 0
+        total += count
+    return [*found, slice(start, len(records))] if records else []
 
 
 def _finish(
-    state: IngestState,
-    cuts: list[Cut],
-    records: Columns,
-    contents: list[Content],
-    watchlist: CompiledWatchlist,
-    params: IngestParams,
-) -> Ingested:
-    table = _Table(state, cuts, records, contents, watchlist, params)
-    run = latest_sights(table.ids, table.steps)
+    states: Sequence[IngestState], parts: Sequence[Part], watchlist: CompiledWatchlist, params: IngestParams
+) -> list[Ingested]:
+    table = SegmentTable(parts, watchlist, params)
+    packets = table.packets(final=True, idle_ms=[0] * len(parts))
+    done = []
+    for number, (state, side) in enumerate(zip(states, _side_outputs(states, table), strict=True)):
+        seen, outcomes = _remembered(state, table, number, params)
+        done.append(Ingested(packets[number], *side, seen, seen.end, outcomes))
+    return done
+
+
+def _remembered(state: IngestState, table: SegmentTable, number: int, params: IngestParams) -> tuple[SeenIds, Counter[str]]:
+    run, cuts = table.sightings(number), table.parts[number].cuts
     remember(state.seen, run, params.dedup)
     clock = cuts[-1].clock_before_ms
     outcomes = Counter[str]()
-    for segment in table.segments:
+    for segment in table.segments_of(number):
         outcomes.update(counted=segment.counted, duplicate=segment.duplicates, filtered=segment.filtered, dead=segment.dead)
     seen = SeenIds(
         source=state.source,
@@ -168,7 +230,19 @@ def _finish(
         records=outcomes.total(),
         dead=outcomes["dead"],
     )
-    return Ingested(table.packets(final=True, idle_ms=0), *_side_outputs(state, table, seen.end), seen, seen.end, outcomes)
+    return seen, outcomes
+
+
+def _side_outputs(states: Sequence[IngestState], table: SegmentTable) -> list[tuple[list[Mention], list[DeadLetter]]]:
+    """Mentions and dead letters that were not handed out before."""
+    sides = []
+    for number, (state, found) in enumerate(zip(states, table.mentions(), strict=True)):
+        mentions = [mention for offset, mention in found if offset >= state.told]
+        dead = [letter for letter in table.dead_letters(number) if letter.offset >= state.told]
+        end = table.parts[number].cuts[-1].end
+        state.told = max(state.told, end)
+        sides.append((mentions, dead))
+    return sides
 
 
 def _decode_all(decode: Decoder, payloads: list[bytes]) -> list[Content]:
@@ -181,182 +255,3 @@ def _decode_all(decode: Decoder, payloads: list[bytes]) -> list[Content]:
         except MalformedEvent as error:
             done.append(error)
     return done
-
-
-class _Table:
-    """The records of a few segments as columns, with everything that follows from them. Reads the state, never changes it."""
-
-    def __init__(
-        self,
-        state: IngestState,
-        cuts: list[Cut],
-        records: Columns,
-        contents: list[Content],
-        watchlist: CompiledWatchlist,
-        params: IngestParams,
-    ) -> None:
-        self.state, self.cuts, self.records, self.contents, self.params = state, cuts, records, contents, params
-        self.times = [time for cut in cuts for time in cut.times_ms]
-        of_segment = np.repeat(np.arange(len(cuts), dtype=np.uint32), [cut.count for cut in cuts])
-        self.events = [content for content in contents if isinstance(content, Event)]
-        all_events = len(self.events) == len(contents)
-        is_event = [all_events or isinstance(content, Event) for content in contents]
-        self.at = np.flatnonzero(np.array(is_event, dtype=np.bool_))
-        self.ids: Ids = hash_ids((event.platform, event.id) for event in self.events)
-        self.steps = np.array([cut.step_ms // STEP_MS for cut in cuts], dtype=np.uint32)[of_segment][self.at]
-        self.duplicate: Flags = find_duplicates(state.seen, self.ids, self.steps, params.dedup, of_segment[self.at])
-        self.kept = np.flatnonzero(~self.duplicate)  # positions in events
-        self.segments = self._segments(of_segment)
-        self.spoken = [i for i in self.kept.tolist() if self.events[i].kind != "delete"]
-        self.said = [self.events[i] for i in self.spoken]
-        self.posts = self._posts(of_segment)
-        self.enriched = self._enrich(watchlist)
-
-    def packets(self, *, final: bool, idle_ms: int) -> list[Packet]:
-        """One packet per partials partition."""
-        enriched = self.enriched
-        posts = self.posts.with_columns(lang=enriched.lang, sentiment_milli=enriched.sentiment_milli)
-        terms = enriched.terms.only(posts["kind"].is_in(list(COUNTED_KINDS)).to_numpy())
-        partitions, owners = self.params.partitions, owners_of(terms.vocabulary, self.params.partitions)
-        rows, facets = (
-            split(counted.rows, owners[counted.codes], partitions)
-            for counted in (count_terms(posts, terms, self.state.source), count_facets(posts, terms))
-        )
-        return [
-            Packet(
-                source=self.state.source,
-                sources=self.params.sources,
-                final=final,
-                segments=self.segments,
-                idle_ms=idle_ms,
-                terms=frames.to_bytes(rows[number]) if rows[number].height else b"",
-                facets=frames.to_bytes(facets[number]) if facets[number].height else b"",
-            )
-            for number in range(partitions)
-        ]
-
-    def mentions(self) -> list[tuple[int, Mention]]:
-        """(offset, mention) of posts that name a brand, and of every delete."""
-        found = [self._forget(i) for i in self.kept.tolist() if self.events[i].kind == "delete"]
-        brands = self.enriched.brands.group_by("row", maintain_order=True).agg("brand")
-        if brands.height:
-            names_brand = np.zeros(self.posts.height, dtype=np.bool_)
-            names_brand[brands["row"].to_numpy()] = True
-            terms = self.enriched.terms.only(names_brand).frame().group_by("row", maintain_order=True).agg("term")
-            of_row = dict(terms.iter_rows())
-            posts = self.posts.with_columns(lang=self.enriched.lang, sentiment_milli=self.enriched.sentiment_milli)
-            found += [self._mention(row, names, of_row[row], posts.row(row, named=True)) for row, names in brands.iter_rows()]
-        return sorted(found, key=lambda pair: pair[0])
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """Records that could not be decoded."""
-        topic, partition, records = self.state.topic, self.state.partition, self.records
-        return [
-            DeadLetter.of(content, topic, partition, records.offsets[at], records.times_ms[at], records.payloads[at])
-            for at, content in enumerate(self.contents)
-            if isinstance(content, MalformedEvent)
-        ]
-
-    def _segments(self, of_segment: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> tuple[Segment, ...]:
-        count = len(self.cuts)
-        dead = np.array([isinstance(content, MalformedEvent) for content in self.contents], dtype=np.bool_)
-        voice = np.array([event.kind in COUNTED_KINDS for event in self.events], dtype=np.bool_)
-        mine = of_segment[self.at]
-        deads = np.bincount(of_segment[dead], minlength=count)
-        duplicates = np.bincount(mine[self.duplicate], minlength=count)
-        counted = np.bincount(mine[voice & ~self.duplicate], minlength=count)
-        return tuple(
-            Segment(
-                start=cut.start,
-                end=cut.end,
-                step_ms=cut.step_ms,
-                clock_ms=cut.clock_ms,
-                records=cut.count,
-                counted=int(counted[number]),
-                duplicates=int(duplicates[number]),
-                filtered=cut.count - int(counted[number]) - int(duplicates[number]) - int(deads[number]),
-                dead=int(deads[number]),
-            )
-            for number, cut in enumerate(self.cuts)
-        )
-
-    def _posts(self, of_segment: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> pl.DataFrame:
-        events, at = self.said, self.at[self.spoken]
-        platform = pl.Series("platform", [event.platform for event in events], dtype=pl.String)
-        author = pl.Series("author", [event.author for event in events], dtype=pl.String)
-        frame = pl.DataFrame(
-            {
-                "segment": of_segment[at],
-                "created_ms": pl.Series([event.created_ms for event in events], dtype=pl.Int64),
-                "log_ms": np.array(self.times, dtype=np.int64)[at],
-                "kind": pl.Series([event.kind for event in events], dtype=pl.String),
-                "platform": platform,
-                "community": pl.Series([event.community for event in events], dtype=pl.String),
-                "lang": pl.Series([event.lang for event in events], dtype=pl.String),
-                "author_hash": hash_authors(platform, author, self.params.author_key),
-                "followers": pl.Series([event.followers for event in events], dtype=pl.Int64),
-                "sentiment_milli": pl.Series([None], dtype=pl.Int64).new_from_index(0, len(events)),
-                "offset": np.array(self.records.offsets, dtype=np.int64)[at],
-            }
-        )
-        return frame.with_columns(event_ms=event_times(pl.col("created_ms"), pl.col("log_ms"))).select(list(POSTS))
-
-    def _enrich(self, watchlist: CompiledWatchlist) -> Enriched:
-        events = self.said
-        frame = pl.DataFrame(
-            {
-                "text": pl.Series([event.text for event in events], dtype=pl.String),
-                "lang": pl.Series([event.lang for event in events], dtype=pl.String),
-                "tags": _lists([event.tags for event in events]),
-                "mentions": _lists([event.mentions for event in events]),
-                "links": _lists([event.links for event in events]),
-            }
-        )
-        return enrich(frame, watchlist, self.params.enrich)
-
-    def _forget(self, i: int) -> tuple[int, Mention]:
-        event = self.events[i]
-        mention = Mention(
-            post_id=event.post_id, platform=event.platform, version=DELETED_VERSION, deleted=True, kind="delete", event_ms=0
-        )
-        return self.records.offsets[self.at[i]], mention
-
-    def _mention(self, row: int, brands: list[str], terms: list[str], post: dict[str, object]) -> tuple[int, Mention]:
-        i = self.spoken[row]
-        event, position = self.events[i], int(self.at[i])
-        mention = Mention(
-            post_id=event.post_id,
-            platform=event.platform,
-            version=self.times[position],
-            kind=event.kind,
-            brands=tuple(brands),
-            event_ms=post["event_ms"],  # type: ignore[arg-type]  # rows of POSTS are untyped dicts
-            text=event.text,
-            lang=post["lang"],  # type: ignore[arg-type]  # as above
-            author_hash=post["author_hash"],  # type: ignore[arg-type]  # as above
-            followers=event.followers,
-            sentiment_milli=post["sentiment_milli"],  # type: ignore[arg-type]  # as above
-            url=event.url,
-            community=event.community,
-            terms=tuple(terms),
-        )
-        return self.records.offsets[position], mention
-
-
-def _side_outputs(state: IngestState, table: _Table, end: int) -> tuple[list[Mention], list[DeadLetter]]:
-    mentions = [mention for offset, mention in table.mentions() if offset >= state.told]
-    dead = [letter for letter in table.dead_letters() if letter.offset >= state.told]
-    state.told = max(state.told, end)
-    return mentions, dead
-
-
-def _lists(values: list[tuple[str, ...]]) -> pl.Series:
-    """The tuples as a list column; most are empty, and polars takes 10 µs to look into one from Python."""
-    nothing = pl.Series([[]], dtype=pl.List(pl.String))
-    flat = [text for value in values for text in value]
-    if not flat:
-        return nothing.new_from_index(0, len(values))
-    row = np.repeat(np.arange(len(values)), [len(value) for value in values])
-    filled = pl.DataFrame({"row": row, "texts": flat}).group_by("row", maintain_order=True).agg("texts")
-    rows = pl.DataFrame({"row": np.arange(len(values))})
-    return rows.join(filled, on="row", how="left", maintain_order="left")["texts"].fill_null(nothing)

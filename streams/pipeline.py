@@ -23,9 +23,10 @@ from streams.curate import CurateParams, CurateState, curate, needed_posts
 from streams.dedup import DedupParams
 from streams.detect import DetectParams, DetectState, detect
 from streams.enrich import EnrichParams
-from streams.ingest import Ingested, IngestParams, ingest, provisional, resume
+from streams.ingest import Ingested, ingest, provisional, resume
 from streams.records import Record
 from streams.rounds import RoundState, complete_rounds
+from streams.segment_table import IngestParams
 from streams.segments import SegmentParams
 
 QUIET_MS = 2 * 3_600_000

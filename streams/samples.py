@@ -6,6 +6,7 @@ A place is `partition << 48 | offset`; its hash, the finaliser of SplitMix64, sp
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,9 @@ _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _ALL = (1 << 64) - 1
 
 
-def places(partition: int, offsets: npt.NDArray[np.int64]) -> Places:
-    """The places of these offsets; partition below 2^16, offsets below 2^48."""
-    return np.uint64(partition << _OFFSET_BITS) | offsets.astype(np.uint64)
+def places(partition: int | npt.NDArray[np.integer[Any]], offsets: npt.NDArray[np.int64]) -> Places:
+    """The places of these offsets; partition, one for all or one each, below 2^16, offsets below 2^48."""
+    return (np.asarray(partition, dtype=np.uint64) << np.uint64(_OFFSET_BITS)) | offsets.astype(np.uint64)
 
 
 def hashes(of: Places) -> Places:

@@ -21,7 +21,8 @@ from agents.watchlist_follower import WatchlistFollower
 from schemas.packets import Packet, Segment
 from schemas.platforms import decoder
 from schemas.seen import SeenIds
-from streams.ingest import Ingested, IngestParams, Outcomes, recent_outcomes, resume
+from streams.ingest import Ingested, Outcomes, recent_outcomes, resume
+from streams.segment_table import IngestParams
 from tests.agents.silent_producer import SilentProducer
 
 

@@ -17,7 +17,8 @@ from schemas.events import decode_event
 from schemas.packets import term_rows
 from streams.brands import compile_watchlist
 from streams.dedup import DedupParams
-from streams.ingest import IngestParams, ingest, provisional, resume
+from streams.ingest import ingest, provisional, resume
+from streams.segment_table import IngestParams
 from tests.integration.stream import BRANDS, PARTITIONS, Cell, make_stream
 from tests.integration.stream import recount as plain_recount
 from tests.streams.world import make_log

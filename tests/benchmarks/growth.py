@@ -22,8 +22,9 @@ from schemas.seen import SeenIds, decode_seen, encode_seen
 from schemas.windows import WINDOW_MS
 from streams.dedup import DedupParams, Ids, Seen, Steps, find_duplicates, latest_sights, remember
 from streams.detect import DetectParams, DetectState, detect
-from streams.ingest import IngestParams, resume
+from streams.ingest import resume
 from streams.partition import EVERYWHERE
+from streams.segment_table import IngestParams
 from tests.benchmarks.say import say
 
 SMALLEST = 1_000

@@ -21,8 +21,9 @@ from schemas.seen import encode_seen
 from schemas.windows import decode_windows, encode_windows
 from streams.brands import compile_watchlist
 from streams.detect import DetectParams, DetectState, detect
-from streams.ingest import IngestParams, ingest, resume
+from streams.ingest import ingest, resume
 from streams.records import Record
+from streams.segment_table import IngestParams
 from streams.windows import WindowParams
 from tests.benchmarks.brands import BRANDS
 from tests.benchmarks.corpus import load_corpus
@@ -35,21 +36,22 @@ START_MS = 1_700_000_000_000
 BATCH = 16_000  # as the ingest agent reads
 PARTIALS = 2
 RUNS = 3
-_INGEST, _ENRICH = "streams.ingest", "streams.enrich"
+_INGEST, _TABLE, _ENRICH = "streams.ingest", "streams.segment_table", "streams.enrich"
 PLACES = (
     Place("ingest: decode", _INGEST, "_decode_all"),
     Place("ingest: cut segments", "streams.segments:Cutter", "push_columns"),
-    Place("ingest: hash ids", _INGEST, "hash_ids"),
-    *(Place("ingest: deduplicate", _INGEST, name) for name in ("find_duplicates", "latest_sights", "remember")),
-    Place("ingest: hash authors", _INGEST, "hash_authors"),
+    Place("ingest: hash ids", _TABLE, "hash_ids"),
+    *(Place("ingest: deduplicate", _TABLE, name) for name in ("find_duplicates", "latest_sights")),
+    Place("ingest: deduplicate", _INGEST, "remember"),
+    Place("ingest: hash authors", _TABLE, "hash_authors"),
     Place("ingest: normalise text", _ENRICH, "read_posts"),
     Place("ingest: find terms", _ENRICH, "find_terms"),
     Place("ingest: table of terms", _ENRICH, "post_terms"),
     Place("ingest: find brands", _ENRICH, "find_brands"),
     *(Place("ingest: language", _ENRICH, name) for name in ("stated_languages", "fill_languages")),
     Place("ingest: sentiment", _ENRICH, "sentiment_milli"),
-    *(Place("ingest: count", _INGEST, name) for name in ("count_terms", "count_facets")),
-    Place("ingest: split", _INGEST, "split"),
+    *(Place("ingest: count", _TABLE, name) for name in ("count_terms", "count_facets")),
+    Place("ingest: split", _TABLE, "split"),
     Place("tables to bytes", "schemas.frames", "to_bytes"),
     Place("bytes to tables", "schemas.frames", "from_bytes"),
     Place("detect: align", "streams.detect", "align"),

@@ -6,8 +6,9 @@ from streams import rounds, talk
 from streams.curate import CurateParams, CurateState
 from streams.curate_state import MAX_REFS
 from streams.detect import DetectParams, DetectState
-from streams.ingest import IngestParams, IngestState
+from streams.ingest import IngestState
 from streams.rounds import RoundState
+from streams.segment_table import IngestParams
 from streams.tracks import WATCHED_PREFIX
 
 Held = dict[str, tuple[int, int]]  # what: how much, and how much it may be

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from streams import alignment, detect, ingest, rounds, windows
+from streams import alignment, detect, ingest, rounds, segment_table, windows
 from streams.curate import CurateState
 from streams.detect import DetectState
 from streams.segments import Cut, Cutter
@@ -46,7 +46,7 @@ def offsets_are_committed_before_anything_is_acknowledged(patch: Patch) -> None:
 
 
 def duplicates_are_not_accounted_for(patch: Patch) -> None:
-    mutate(patch, ingest._Table, "_segments", {"duplicates=int(duplicates[number])": "duplicates=0"})
+    mutate(patch, segment_table.SegmentTable, "_segments", {"duplicates=int(duplicates[number])": "duplicates=0"})
 
 
 def a_life_takes_what_it_has_not_sent_for_told(patch: Patch) -> None:

@@ -11,7 +11,7 @@ from streams.brands import compile_watchlist
 from streams.curate import CurateParams
 from streams.dedup import DedupParams
 from streams.detect import DetectParams
-from streams.ingest import IngestParams
+from streams.segment_table import IngestParams
 from streams.segments import SegmentParams
 from streams.surges import SurgeParams
 from streams.windows import WindowParams

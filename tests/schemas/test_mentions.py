@@ -8,8 +8,9 @@ from schemas.events import decode_event
 from schemas.mentions import Mention, decode_mention, encode_mention
 from schemas.watchlist import Brand
 from streams.brands import compile_watchlist
-from streams.ingest import IngestParams, ingest, resume
+from streams.ingest import ingest, resume
 from streams.records import Record
+from streams.segment_table import IngestParams
 
 BASE = 1_700_000_000_000
 

@@ -33,7 +33,16 @@ def posts() -> st.SearchStrategy[list[Post]]:
 
 def tables(drawn: list[Post]) -> tuple[pl.DataFrame, PostTerms]:
     rows = [
-        {"segment": seg, "event_ms": ms, "kind": kind, "platform": "x", "community": "", "lang": "en", "author_hash": author}
+        {
+            "segment": seg,
+            "source": 3,
+            "event_ms": ms,
+            "kind": kind,
+            "platform": "x",
+            "community": "",
+            "lang": "en",
+            "author_hash": author,
+        }
         | {"followers": 10, "sentiment_milli": -5 if term else None, "offset": i}
         for i, (seg, ms, kind, author, term) in enumerate(drawn)
     ]
@@ -43,7 +52,7 @@ def tables(drawn: list[Post]) -> tuple[pl.DataFrame, PostTerms]:
 
 @given(posts())
 def test_rows_equal_a_loop_over_the_posts(drawn: list[Post]) -> None:
-    found = count_terms(*tables(drawn), partition=3).rows
+    found = count_terms(*tables(drawn)).rows
     events: Counter[tuple[int, int, str]] = Counter()
     authors: dict[tuple[int, int, str], set[int]] = {}
     for segment, ms, _, author, term in drawn:
@@ -63,7 +72,7 @@ def test_rows_equal_a_loop_over_the_posts(drawn: list[Post]) -> None:
 
 @given(posts())
 def test_samples_are_the_posts_with_the_smallest_hashes(drawn: list[Post]) -> None:
-    found = count_terms(*tables(drawn), partition=3).rows
+    found = count_terms(*tables(drawn)).rows
     for row in found.iter_rows(named=True):
         refs = references(row["samples"])
         assert list(refs) == sorted(refs)
@@ -86,13 +95,13 @@ def test_a_sample_is_found_again_where_it_lies_and_its_hash_is_the_same_in_colum
 def test_facets_of_a_watched_term_add_up_to_its_events(drawn: list[Post]) -> None:
     table, terms = tables(drawn)
     facets = count_facets(table, terms).rows.filter(pl.col("facet") == "platform:x")
-    assert facets["events"].to_list() == count_terms(table, terms, 0).rows["events"].to_list()
+    assert facets["events"].to_list() == count_terms(table, terms).rows["events"].to_list()
 
 
 @given(posts(), st.integers(1, 5))
 def test_each_term_goes_to_one_partition_and_the_total_to_all(drawn: list[Post], partitions: int) -> None:
     table, terms = tables(drawn)
-    rows, codes = count_terms(table, terms, partition=0)
+    rows, codes = count_terms(table, terms)
     owners = owners_of(terms.vocabulary, partitions)
     parts = split(rows, owners[codes], partitions)
     assert len(parts) == partitions

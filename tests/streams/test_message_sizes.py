@@ -16,8 +16,9 @@ from schemas.topics import MAX_MESSAGE_BYTES, Topics
 from schemas.windows import WINDOW_ROWS, encode_windows
 from streams.brands import compile_watchlist
 from streams.detect import BATCH_ROWS, DetectParams, _batches
-from streams.ingest import IngestParams, ingest, resume
+from streams.ingest import ingest, resume
 from streams.records import Record
+from streams.segment_table import IngestParams
 from streams.windows import Emitted
 
 BATCH_RECORDS = 4_000  # that ingest reads at a time

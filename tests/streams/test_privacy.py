@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from schemas.events import decode_event
 from schemas.fields import name
 from streams.brands import compile_watchlist
-from streams.ingest import IngestParams, ingest, resume
+from streams.ingest import ingest, resume
 from streams.privacy import hash_authors, hash_ids
 from streams.records import Record
+from streams.segment_table import IngestParams
 
 KEY = b"a secret key"
 

@@ -17,8 +17,9 @@ from schemas.windows import WindowBatch
 from streams.alignment import Piece
 from streams.brands import CompiledWatchlist, compile_watchlist
 from streams.detect import DetectParams, DetectState, detect
-from streams.ingest import Ingested, IngestParams, ingest, provisional, resume
+from streams.ingest import Ingested, ingest, provisional, resume
 from streams.records import Record
+from streams.segment_table import IngestParams
 from streams.windows import Emitted, WindowParams, WindowState, apply_pieces, flush_open
 
 BASE = 1_700_000_000_000  # start of a window

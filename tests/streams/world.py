@@ -24,8 +24,9 @@ from streams.alignment import AlignmentParams
 from streams.brands import compile_watchlist
 from streams.dedup import DedupParams
 from streams.detect import DetectParams, DetectState, detect
-from streams.ingest import Ingested, IngestParams, IngestState, ingest, provisional, resume
+from streams.ingest import Ingested, IngestState, ingest, provisional, resume
 from streams.records import Record
+from streams.segment_table import IngestParams
 from streams.segments import Cutter, SegmentParams, Stamp
 from streams.windows import WindowParams
 

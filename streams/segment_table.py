@@ -1,0 +1,260 @@
+"""The records of some segments as columns, with everything that follows from them, for several raw partitions at a time.
+
+A pass takes about 11 ms before it looks at a record, so the segments of all partitions that end together share one. What it says
+of a segment depends on that segment and the dedup memory of its partition, never on the others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+
+import numpy as np
+import polars as pl
+
+from schemas import frames
+from schemas.dead_letters import DeadLetter
+from schemas.errors import MalformedEvent
+from schemas.events import COUNTED_KINDS, Event, Skipped
+from schemas.mentions import DELETED_VERSION, Mention
+from schemas.packets import Packet, Segment
+from streams.brands import CompiledWatchlist
+from streams.counts import POSTS, count_facets, count_terms, event_times
+from streams.dedup import DedupParams, Flags, Ids, Run, Seen, Steps, find_duplicates, latest_sights
+from streams.enrich import Enriched, EnrichParams, enrich
+from streams.partition import owners_of, split
+from streams.privacy import hash_authors, hash_ids
+from streams.records import Columns
+from streams.segments import STEP_MS, Cut, SegmentParams
+
+Content = Event | Skipped | MalformedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class IngestParams:
+    """How to ingest, for all raw partitions."""
+
+    sources: int  # raw partitions in all
+    partitions: int  # of the partials topic
+    author_key: bytes
+    segments: SegmentParams = field(default_factory=SegmentParams)
+    dedup: DedupParams = field(default_factory=DedupParams)
+    enrich: EnrichParams = field(default_factory=EnrichParams)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Segments of one raw partition, in order, and their records. Read, never changed."""
+
+    source: int
+    topic: str
+    partition: int
+    seen: Seen
+    cuts: Sequence[Cut]
+    records: Columns
+    contents: Sequence[Content]  # of the same records, decoded
+
+
+class SegmentTable:
+    """What follows from the parts; methods take the number of a part."""
+
+    def __init__(self, parts: Sequence[Part], watchlist: CompiledWatchlist, params: IngestParams) -> None:
+        self.parts, self.params = parts, params
+        cuts = [cut for part in parts for cut in part.cuts]
+        self.times = [time for cut in cuts for time in cut.times_ms]
+        self.offsets = np.array([offset for part in parts for offset in part.records.offsets], dtype=np.int64)
+        self.contents = [content for part in parts for content in part.contents]
+        self.first_segments = [0, *accumulate(len(part.cuts) for part in parts)]
+        self.of_segment = np.repeat(np.arange(len(cuts), dtype=np.uint32), [cut.count for cut in cuts])
+        self.of_source = np.repeat(np.array([part.source for part in parts], np.uint32), [len(part.records) for part in parts])
+        self.events = [content for content in self.contents if isinstance(content, Event)]
+        all_events = len(self.events) == len(self.contents)
+        is_event = [all_events or isinstance(content, Event) for content in self.contents]
+        self.at = np.flatnonzero(np.array(is_event, dtype=np.bool_))
+        self.first_records = [0, *accumulate(len(part.records) for part in parts)]
+        self.first_events = np.searchsorted(self.at, self.first_records).tolist()
+        self.ids: Ids = hash_ids((event.platform, event.id) for event in self.events)
+        self.steps: Steps = np.array([cut.step_ms // STEP_MS for cut in cuts], dtype=np.uint32)[self.of_segment][self.at]
+        self.duplicate = self._duplicates()
+        self.kept = np.flatnonzero(~self.duplicate)  # positions in events
+        self.segments = self._segments(cuts)
+        self.spoken = [i for i in self.kept.tolist() if self.events[i].kind != "delete"]
+        self.said = [self.events[i] for i in self.spoken]
+        self.posts = self._posts()
+        self.enriched = self._enrich(watchlist)
+
+    def segments_of(self, part: int) -> tuple[Segment, ...]:
+        """What is told of its segments."""
+        return self.segments[self.first_segments[part] : self.first_segments[part + 1]]
+
+    def sightings(self, part: int) -> Run:
+        """The ids of its events."""
+        mine = slice(self.first_events[part], self.first_events[part + 1])
+        return latest_sights(self.ids[mine], self.steps[mine])
+
+    def packets(self, *, final: bool, idle_ms: Sequence[int]) -> list[list[Packet]]:
+        """Per part, one packet per partials partition."""
+        enriched = self.enriched
+        posts = self.posts.with_columns(lang=enriched.lang, sentiment_milli=enriched.sentiment_milli)
+        terms = enriched.terms.only(posts["kind"].is_in(list(COUNTED_KINDS)).to_numpy())
+        partitions, owners = self.params.partitions, owners_of(terms.vocabulary, self.params.partitions)
+        rows, facets = (
+            [self._of_parts(table) for table in split(counted.rows, owners[counted.codes], partitions)]
+            for counted in (count_terms(posts, terms), count_facets(posts, terms))
+        )
+        return [
+            [
+                Packet(
+                    source=part.source,
+                    sources=self.params.sources,
+                    final=final,
+                    segments=self.segments_of(number),
+                    idle_ms=idle_ms[number],
+                    terms=frames.to_bytes(rows[partition][number]) if rows[partition][number].height else b"",
+                    facets=frames.to_bytes(facets[partition][number]) if facets[partition][number].height else b"",
+                )
+                for partition in range(partitions)
+            ]
+            for number, part in enumerate(self.parts)
+        ]
+
+    def mentions(self) -> list[list[tuple[int, Mention]]]:
+        """Per part, (offset, mention) of posts that name a brand, and of every delete, in their order."""
+        found = [self._forget(i) for i in self.kept.tolist() if self.events[i].kind == "delete"]
+        brands = self.enriched.brands.group_by("row", maintain_order=True).agg("brand")
+        if brands.height:
+            names_brand = np.zeros(self.posts.height, dtype=np.bool_)
+            names_brand[brands["row"].to_numpy()] = True
+            terms = self.enriched.terms.only(names_brand).frame().group_by("row", maintain_order=True).agg("term")
+            of_row = dict(terms.iter_rows())
+            posts = self.posts.with_columns(lang=self.enriched.lang, sentiment_milli=self.enriched.sentiment_milli)
+            found += [self._mention(row, names, of_row[row], posts.row(row, named=True)) for row, names in brands.iter_rows()]
+        of_part: list[list[tuple[int, Mention]]] = [[] for _ in self.parts]
+        for at, mention in sorted(found, key=lambda pair: pair[0]):
+            of_part[bisect_right(self.first_records, at) - 1].append((int(self.offsets[at]), mention))
+        return of_part
+
+    def dead_letters(self, part: int) -> list[DeadLetter]:
+        """Its records that could not be decoded."""
+        whose = self.parts[part]
+        records = whose.records
+        return [
+            DeadLetter.of(content, whose.topic, whose.partition, records.offsets[at], records.times_ms[at], records.payloads[at])
+            for at, content in enumerate(whose.contents)
+            if isinstance(content, MalformedEvent)
+        ]
+
+    def _of_parts(self, rows: pl.DataFrame) -> list[pl.DataFrame]:
+        """The rows of each part, its first segment as number 0."""
+        starts = np.searchsorted(rows["segment"].to_numpy(), self.first_segments).tolist()
+        first = self.first_segments
+        slices = [rows.slice(start, end - start) for start, end in pairwise(starts)]
+        return [one.with_columns(pl.col("segment") - first[part]) if first[part] else one for part, one in enumerate(slices)]
+
+    def _duplicates(self) -> Flags:
+        segments = self.of_segment[self.at]
+        found = []
+        for part, (start, end) in zip(self.parts, pairwise(self.first_events), strict=True):
+            mine = slice(start, end)
+            found.append(find_duplicates(part.seen, self.ids[mine], self.steps[mine], self.params.dedup, segments[mine]))
+        return np.concatenate(found)
+
+    def _segments(self, cuts: Sequence[Cut]) -> tuple[Segment, ...]:
+        count, of_segment = len(cuts), self.of_segment
+        dead = np.array([isinstance(content, MalformedEvent) for content in self.contents], dtype=np.bool_)
+        voice = np.array([event.kind in COUNTED_KINDS for event in self.events], dtype=np.bool_)
+        mine = of_segment[self.at]
+        deads = np.bincount(of_segment[dead], minlength=count)
+        duplicates = np.bincount(mine[self.duplicate], minlength=count)
+        counted = np.bincount(mine[voice & ~self.duplicate], minlength=count)
+        return tuple(
+            Segment(
+                start=cut.start,
+                end=cut.end,
+                step_ms=cut.step_ms,
+                clock_ms=cut.clock_ms,
+                records=cut.count,
+                counted=int(counted[number]),
+                duplicates=int(duplicates[number]),
+                filtered=cut.count - int(counted[number]) - int(duplicates[number]) - int(deads[number]),
+                dead=int(deads[number]),
+            )
+            for number, cut in enumerate(cuts)
+        )
+
+    def _posts(self) -> pl.DataFrame:
+        events, at = self.said, self.at[self.spoken]
+        platform = pl.Series("platform", [event.platform for event in events], dtype=pl.String)
+        author = pl.Series("author", [event.author for event in events], dtype=pl.String)
+        frame = pl.DataFrame(
+            {
+                "segment": self.of_segment[at],
+                "source": self.of_source[at],
+                "created_ms": pl.Series([event.created_ms for event in events], dtype=pl.Int64),
+                "log_ms": np.array(self.times, dtype=np.int64)[at],
+                "kind": pl.Series([event.kind for event in events], dtype=pl.String),
+                "platform": platform,
+                "community": pl.Series([event.community for event in events], dtype=pl.String),
+                "lang": pl.Series([event.lang for event in events], dtype=pl.String),
+                "author_hash": hash_authors(platform, author, self.params.author_key),
+                "followers": pl.Series([event.followers for event in events], dtype=pl.Int64),
+                "sentiment_milli": pl.Series([None], dtype=pl.Int64).new_from_index(0, len(events)),
+                "offset": self.offsets[at],
+            }
+        )
+        return frame.with_columns(event_ms=event_times(pl.col("created_ms"), pl.col("log_ms"))).select(list(POSTS))
+
+    def _enrich(self, watchlist: CompiledWatchlist) -> Enriched:
+        events = self.said
+        frame = pl.DataFrame(
+            {
+                "text": pl.Series([event.text for event in events], dtype=pl.String),
+                "lang": pl.Series([event.lang for event in events], dtype=pl.String),
+                "tags": _lists([event.tags for event in events]),
+                "mentions": _lists([event.mentions for event in events]),
+                "links": _lists([event.links for event in events]),
+            }
+        )
+        return enrich(frame, watchlist, self.params.enrich)
+
+    def _forget(self, i: int) -> tuple[int, Mention]:
+        event = self.events[i]
+        mention = Mention(
+            post_id=event.post_id, platform=event.platform, version=DELETED_VERSION, deleted=True, kind="delete", event_ms=0
+        )
+        return int(self.at[i]), mention
+
+    def _mention(self, row: int, brands: list[str], terms: list[str], post: dict[str, object]) -> tuple[int, Mention]:
+        i = self.spoken[row]
+        event, position = self.events[i], int(self.at[i])
+        mention = Mention(
+            post_id=event.post_id,
+            platform=event.platform,
+            version=self.times[position],
+            kind=event.kind,
+            brands=tuple(brands),
+            event_ms=post["event_ms"],  # type: ignore[arg-type]  # rows of POSTS are untyped dicts
+            text=event.text,
+            lang=post["lang"],  # type: ignore[arg-type]  # as above
+            author_hash=post["author_hash"],  # type: ignore[arg-type]  # as above
+            followers=event.followers,
+            sentiment_milli=post["sentiment_milli"],  # type: ignore[arg-type]  # as above
+            url=event.url,
+            community=event.community,
+            terms=tuple(terms),
+        )
+        return position, mention
+
+
+def _lists(values: list[tuple[str, ...]]) -> pl.Series:
+    """The tuples as a list column; most are empty, and polars takes 10 µs to look into one from Python."""
+    nothing = pl.Series([[]], dtype=pl.List(pl.String))
+    flat = [text for value in values for text in value]
+    if not flat:
+        return nothing.new_from_index(0, len(values))
+    row = np.repeat(np.arange(len(values)), [len(value) for value in values])
+    filled = pl.DataFrame({"row": row, "texts": flat}).group_by("row", maintain_order=True).agg("texts")
+    rows = pl.DataFrame({"row": np.arange(len(values))})
+    return rows.join(filled, on="row", how="left", maintain_order="left")["texts"].fill_null(nothing)
