@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import TopicPartition
 
@@ -23,7 +23,7 @@ from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch, records_of
 from schemas.packets import decode_packet
 from schemas.windows import encode_windows
-from streams.detect import Detected, DetectParams, DetectState, detect, held, open_counts
+from streams.detect import Detected, DetectParams, DetectState, Frozen, detect, held, open_counts
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
@@ -45,6 +45,11 @@ class _Owned:
     saved_offset: int
     saved_s: float
     told: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgement of the last candidates
+    saving: asyncio.Task[None] | None = None  # the newest checkpoint; finished or not
+
+    def is_saving(self) -> bool:
+        """Whether a checkpoint is under way."""
+        return self.saving is not None and not self.saving.done()
 
 
 class DetectHandler:
@@ -70,8 +75,11 @@ class DetectHandler:
     async def revoked(self) -> None:
         """A last checkpoint, so that the next owner repeats nothing."""
         for tp, owned in self.owned.items():
+            if owned.saving is not None:
+                await owned.saving
             if owned.offset > owned.saved_offset:
                 await self._checkpoint(tp, owned)
+                await cast("asyncio.Task[None]", owned.saving)
         await self.outbox.drain()
         self.owned = {}
 
@@ -93,7 +101,9 @@ class DetectHandler:
             self.metrics.checkpoint_age.labels("detect").set(age_s)
             self.metrics.watermark.labels(str(tp.partition)).set(owned.state.alignment.watermark_ms / 1000)
             self.metrics.pending.labels(str(tp.partition)).set(len(owned.state.alignment.pending))
-            if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset:
+            if owned.saving is not None and owned.saving.done():
+                owned.saving.result()  # nothing goes on behind a checkpoint that failed
+            if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset and not owned.is_saving():
                 await self._checkpoint(tp, owned)
 
     def used(self) -> dict[str, int]:
@@ -144,11 +154,16 @@ class DetectHandler:
         self._count(done)
 
     async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> None:
+        """Holds the state still for as long as it takes to copy what changes in place; packets go on while the rest is done."""
+        frozen = await asyncio.to_thread(owned.state.freeze)
+        owned.saving = asyncio.create_task(self._save(tp, owned, owned.offset, frozen))
+
+    async def _save(self, tp: TopicPartition, owned: _Owned, offset: int, frozen: Frozen) -> None:
+        sections = await asyncio.to_thread(frozen.sections)
         await self.outbox.drain()  # 1
-        sections = await asyncio.to_thread(owned.state.snapshot)  # half a second for many terms; the other agents go on
-        await owned.checkpoints.save(owned.offset, sections)  # 2
-        await self.source.commit({tp: owned.offset})  # 3
-        owned.saved_offset, owned.saved_s = owned.offset, time.monotonic()
+        await owned.checkpoints.save(offset, sections)  # 2
+        await self.source.commit({tp: offset})  # 3
+        owned.saved_offset, owned.saved_s = offset, time.monotonic()
         self.metrics.checkpoint_bytes.labels("detect").set(sum(map(len, sections.values())))
 
     async def _load(self, tp: TopicPartition, partitions: int, first: int) -> _Owned:

@@ -16,6 +16,7 @@ State: one entry per source, at most `max_pending` segments with `max_pending_ro
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 
 import msgspec
@@ -110,19 +111,36 @@ class AlignmentState:
         """Rows of the segments that wait."""
         return sum(piece.rows for piece in self.pending)
 
-    def snapshot(self) -> bytes:
-        """The state as bytes; same state, same bytes."""
-        pending = [_dump(piece) for piece in sorted(self.pending, key=lambda piece: piece.place)]
-        overlays = [_dump(piece) for _, piece in sorted(self.overlays.items())]
-        sources = dict(sorted(self.sources.items()))
-        return msgspec.msgpack.encode(_Snapshot(sources, self.expected, self.watermark_ms, pending, overlays))
+    def frozen(self) -> FrozenAlignment:
+        """The state as it is now, to be made bytes while this one goes on."""
+        sources = {source: copy(known) for source, known in sorted(self.sources.items())}
+        pending = sorted(self.pending, key=lambda piece: piece.place)
+        return FrozenAlignment(
+            sources, self.expected, self.watermark_ms, pending, [one for _, one in sorted(self.overlays.items())]
+        )
 
     @classmethod
     def restore(cls, data: bytes) -> AlignmentState:
-        """The state of `snapshot`."""
+        """The state of `FrozenAlignment.to_bytes`."""
         kept = msgspec.msgpack.decode(data, type=_Snapshot)
         overlays = {piece.source: _load(piece) for piece in kept.overlays}
         return cls(kept.sources, kept.expected, kept.watermark_ms, [_load(piece) for piece in kept.pending], overlays)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAlignment:
+    """What waits and where the sources are, at one packet."""
+
+    sources: dict[int, Source]
+    expected: int
+    watermark_ms: int
+    pending: list[Piece]
+    overlays: list[Piece]
+
+    def to_bytes(self) -> bytes:
+        """Same state, same bytes."""
+        pending, overlays = map(_dump, self.pending), map(_dump, self.overlays)
+        return msgspec.msgpack.encode(_Snapshot(self.sources, self.expected, self.watermark_ms, list(pending), list(overlays)))
 
 
 @dataclass(frozen=True, slots=True)

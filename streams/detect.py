@@ -19,17 +19,16 @@ from schemas.candidates import CandidateBatch, Surge, Tally
 from schemas.errors import BrokenLog
 from schemas.packets import Packet
 from schemas.windows import WindowBatch
-from streams.alignment import AlignmentParams, AlignmentState, align, dump_piece, load_piece
-from streams.cells import add_cells, add_facets
+from streams.alignment import AlignmentParams, AlignmentState, FrozenAlignment, align
 from streams.segments import STEP_MS
 from streams.surges import SurgeParams, SurgeState, detect_surges
 from streams.tallies import TallyState, tally
 from streams.ticks import quiet_ticks
-from streams.windows import Emitted, LeftOut, Retained, WindowParams, WindowState, apply_pieces, flush_open
+from streams.window_tables import FrozenWindows, restore_tables
+from streams.windows import Emitted, LeftOut, WindowParams, WindowState, apply_pieces, flush_open
 
 BATCH_ROWS = 8_192  # of windows in one record: 5 MB if all have full sketches
 _SHOWN_PIECES = 500
-_FEW_PARTS = 4  # of an open window: adding them up takes longer than writing them
 _NO_ROWS = frames.empty(frames.TERM_ROWS)
 _NO_FACETS = frames.empty(frames.FACET_ROWS)
 
@@ -63,8 +62,16 @@ class DetectState:
 
     def snapshot(self) -> dict[str, bytes]:
         """The state as named sections; a section that did not change keeps its bytes."""
-        own = {"detect": _meta(self), "tallies": msgspec.msgpack.encode(self.tallies), "alignment": self.alignment.snapshot()}
-        return {**own, **_windows(self.windows), **_prefixed(self.surges)}
+        return self.freeze().sections()
+
+    def freeze(self) -> Frozen:
+        """The state as it is now; its sections may be made in another thread while this state goes on."""
+        own = {
+            "detect": _meta(self),
+            "tallies": msgspec.msgpack.encode(self.tallies),
+            **{f"surges/{name}": data for name, data in self.surges.snapshot().items()},
+        }
+        return Frozen(own, self.alignment.frozen(), FrozenWindows.of(self.windows))
 
     @classmethod
     def restore(cls, sections: Mapping[str, bytes], params: DetectParams) -> DetectState:
@@ -80,6 +87,19 @@ class DetectState:
         if "tallies" in sections:  # a checkpoint of before there were any has none
             tallies = msgspec.msgpack.decode(sections["tallies"], type=TallyState)
         return cls(surges, alignment, windows, meta.data_tick_ms, meta.tick_ms, meta.told_ms, meta.sequence, tallies)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A state at one packet, as long as it is not bytes: what changes in place is copied, tables never change."""
+
+    own: dict[str, bytes]
+    alignment: FrozenAlignment
+    windows: FrozenWindows
+
+    def sections(self) -> dict[str, bytes]:
+        """The state as named sections; a function of the packets so far."""
+        return {**self.own, "alignment": self.alignment.to_bytes(), **self.windows.sections()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,45 +266,8 @@ def _meta(state: DetectState) -> bytes:
     return msgspec.msgpack.encode(meta)
 
 
-def _prefixed(surges: SurgeState) -> dict[str, bytes]:
-    return {f"surges/{name}": data for name, data in surges.snapshot().items()}
-
-
-def _windows(state: WindowState) -> dict[str, bytes]:
-    sections = {"sent": frames.to_bytes(state.sent), "sent-facets": frames.to_bytes(state.sent_facets)}
-    for start, parts in state.open_terms.items():
-        state.open_terms[start] = [add_cells(parts) if len(parts) > _FEW_PARTS else pl.concat(parts, rechunk=True)]
-        sections[f"open/{start}"] = frames.to_bytes(state.open_terms[start][0])
-    for start, parts in state.open_facets.items():
-        state.open_facets[start] = [add_facets(parts)]
-        sections[f"open-facets/{start}"] = frames.to_bytes(state.open_facets[start][0])
-    for start, window in state.retained.items():
-        sections[f"retained/{start}"], sections[f"retained-facets/{start}"] = window.packed()
-    for source, piece in state.applied.items():
-        sections[f"applied/{source}"] = dump_piece(piece)
-    return sections
-
-
 def _restore_windows(sections: Mapping[str, bytes], meta: _Meta) -> WindowState:
-    state = WindowState(
-        dirty=set(meta.dirty),
-        sent=frames.from_bytes(sections["sent"]),
-        sent_totals=set(meta.sent_totals),
-        watermark_ms=meta.watermark_ms,
-        early_ms=meta.early_ms,
-        forgotten_ms=meta.forgotten_ms,
-    )
-    if "sent-facets" in sections:  # a checkpoint of before there were any has none
-        state.sent_facets = frames.from_bytes(sections["sent-facets"])
-    for name, data in sections.items():
-        kind, _, key = name.partition("/")
-        if kind == "open":
-            state.open_terms[int(key)] = [frames.from_bytes(data)]
-        elif kind == "open-facets":
-            state.open_facets[int(key)] = [frames.from_bytes(data)]
-        elif kind == "retained":
-            facets = frames.from_bytes(sections[f"retained-facets/{key}"])
-            state.retained[int(key)] = Retained(frames.from_bytes(data), facets, meta.left_out[int(key)])
-        elif kind == "applied":
-            state.applied[int(key)] = load_piece(data)
+    state = restore_tables(sections, meta.left_out)
+    state.dirty, state.sent_totals = set(meta.dirty), set(meta.sent_totals)
+    state.watermark_ms, state.early_ms, state.forgotten_ms = meta.watermark_ms, meta.early_ms, meta.forgotten_ms
     return state

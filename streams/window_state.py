@@ -53,19 +53,38 @@ class LeftOut(NamedTuple):
 
 
 @dataclass(slots=True)
+class _RetainedBytes:
+    """Two tables, and their bytes once somebody has asked for them."""
+
+    cells: pl.DataFrame
+    facets: pl.DataFrame
+    made: tuple[bytes, bytes] | None = None
+
+    def packed(self) -> tuple[bytes, bytes]:
+        if self.made is None:
+            self.made = frames.to_bytes(self.cells), frames.to_bytes(self.facets)
+        return self.made
+
+
+@dataclass(slots=True)
 class Retained:
     """Stored cells of a closed window."""
 
     cells: pl.DataFrame
     facets: pl.DataFrame
     left_out: LeftOut
-    _packed: tuple[pl.DataFrame, pl.DataFrame, bytes, bytes] | None = field(default=None, compare=False, repr=False)
+    _bytes: _RetainedBytes | None = field(default=None, compare=False, repr=False)
+
+    def frozen(self) -> Retained:
+        """The same tables in a value of their own. Their bytes are made once: most of an hour of windows stays as it is."""
+        if self._bytes is None or self._bytes.cells is not self.cells or self._bytes.facets is not self.facets:
+            self._bytes = _RetainedBytes(self.cells, self.facets)
+        return Retained(self.cells, self.facets, self.left_out, self._bytes)
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Both tables as bytes, made once: most of an hour of windows is the same at every checkpoint."""
-        if self._packed is None or self._packed[0] is not self.cells or self._packed[1] is not self.facets:
-            self._packed = (self.cells, self.facets, frames.to_bytes(self.cells), frames.to_bytes(self.facets))
-        return self._packed[2:]
+        """Both tables as bytes."""
+        made = self._bytes if self._bytes is not None else _RetainedBytes(self.cells, self.facets)
+        return made.packed()
 
     @property
     def rows(self) -> int:

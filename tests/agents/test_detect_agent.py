@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from agents.checkpoints import Checkpoints
@@ -15,7 +17,9 @@ from agents.detect import DetectHandler, _Owned
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
+from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch
+from schemas.packets import Packet, Segment, encode_packet
 from streams.detect import Detected, DetectParams, DetectState
 from tests.agents.silent_producer import SilentProducer
 
@@ -44,3 +48,71 @@ async def test_candidates_are_sent_when_those_before_are_acknowledged_and_never_
     assert len(producer.sent) == 2, "it would be a gap in the log for ever"
     with pytest.raises(KafkaTimeoutError):
         await handler.outbox.drain()
+
+
+class SlowCheckpoints:
+    """Takes one checkpoint at a time and is done with it when told."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[int, dict[str, bytes]]] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def save(self, offset: int, sections: dict[str, bytes]) -> int:
+        self.saved.append((offset, sections))
+        await self.done
+        return 0
+
+
+class Source:
+    """What the handler asks of its source."""
+
+    beat = 0.0
+
+    def __init__(self) -> None:
+        self.committed: list[dict[TopicPartition, int]] = []
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.committed.append(offsets)
+
+
+def a_batch(tp: TopicPartition, *offsets: int) -> Batch:
+    records = [SimpleNamespace(offset=offset, value=encode_packet(_packet(offset))) for offset in offsets]
+    return Batch(0, 0, {tp: cast("list[ConsumerRecord]", records)}, {})
+
+
+def _packet(number: int) -> Packet:
+    return Packet(source=0, sources=2, final=True, segments=(Segment(number, number + 1, 0, 0),))  # the other source says nothing
+
+
+async def test_packets_go_on_while_a_checkpoint_is_written_and_nothing_is_committed_before() -> None:
+    tp, source, checkpoints = TopicPartition("social.partials", 0), Source(), SlowCheckpoints()
+    handler = DetectHandler(Settings(), Outbox(SilentProducer()), Metrics(CollectorRegistry()))
+    handler.source = cast("RecordSource", source)
+    params, long_ago_s = DetectParams(), -1e6
+    owned = _Owned(DetectState.fresh(params), params, cast("Checkpoints", checkpoints), 0, 0, long_ago_s)
+    handler.owned[tp] = owned
+    await handler.handle(a_batch(tp, 0))
+    while not checkpoints.saved:
+        await asyncio.sleep(0)
+    await handler.handle(a_batch(tp, 1, 2))
+    assert owned.offset == 3, "what came meanwhile is applied"
+    assert [offset for offset, _ in checkpoints.saved] == [1], "one is under way, so no other begins"
+    assert DetectState.restore(checkpoints.saved[0][1], params).alignment.sources[0].next == 1
+    assert source.committed == []
+    checkpoints.done.set_result(None)
+    await handler.revoked()
+    assert source.committed == [{tp: 1}, {tp: 3}], "a last one for whoever comes next"
+
+
+async def test_nothing_goes_on_behind_a_checkpoint_that_failed() -> None:
+    tp, checkpoints = TopicPartition("social.partials", 0), SlowCheckpoints()
+    handler = DetectHandler(Settings(), Outbox(SilentProducer()), Metrics(CollectorRegistry()))
+    handler.source = cast("RecordSource", Source())
+    params = DetectParams()
+    handler.owned[tp] = owned = _Owned(DetectState.fresh(params), params, cast("Checkpoints", checkpoints), 0, 0, -1e6)
+    checkpoints.done.set_exception(KafkaTimeoutError())
+    await handler.handle(a_batch(tp, 0))
+    assert owned.saving is not None
+    await asyncio.wait([owned.saving])
+    with pytest.raises(KafkaTimeoutError):
+        await handler.handle(a_batch(tp, 1))

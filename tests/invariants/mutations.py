@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from streams import alignment, detect, ingest, rounds, segment_table, windows
+from streams import alignment, detect, ingest, rounds, segment_table, window_tables, windows
 from streams.curate import CurateState
 from streams.detect import DetectState
 from streams.segments import Cut, Cutter
@@ -63,7 +63,7 @@ def ids_from_behind_the_commit_are_loaded(patch: Patch) -> None:
 
 
 def open_segments_are_not_in_the_checkpoint(patch: Patch) -> None:
-    mutate(patch, detect, "_windows", {"state.applied.items()": "()"})
+    mutate(patch, window_tables.FrozenWindows, "sections", {"self.applied.items()": "()"})
 
 
 def the_checkpoint_is_ahead_of_its_offset(patch: Patch) -> None:
@@ -79,9 +79,7 @@ def the_checkpoint_is_ahead_of_its_offset(patch: Patch) -> None:
 
 
 def flushed_cells_are_not_in_the_checkpoint(patch: Patch) -> None:
-    mutate(
-        patch, detect, "_restore_windows", {'frames.from_bytes(sections["sent"])': 'frames.from_bytes(sections["sent"]).head(0)'}
-    )
+    mutate(patch, detect, "restore_tables", {'frames.from_bytes(sections["sent"])': 'frames.from_bytes(sections["sent"]).head(0)'})
 
 
 def versions_are_counted(patch: Patch) -> None:

@@ -37,7 +37,7 @@ def run(*packets: Packet) -> list[Aligned]:
     state = AlignmentState()
     out = []
     for packet in packets:
-        state = AlignmentState.restore(state.snapshot())
+        state = AlignmentState.restore(state.frozen().to_bytes())
         out.append(align(state, packet, PARAMS))
     return out
 
