@@ -10,7 +10,7 @@ import msgspec
 Phase = Literal["opened", "grown", "faded"]
 
 
-class SampleRef(msgspec.Struct, frozen=True, array_like=True, order=True):
+class SampleRef(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """Where one post lies in the raw topic. Ordered by the hash of that place, so a bottom-k of refs is a MinHash of the posts."""
 
     place_hash: int

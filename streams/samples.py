@@ -39,6 +39,12 @@ def references(of: Iterable[int]) -> tuple[SampleRef, ...]:
     return tuple(SampleRef(_hash(place), place >> _OFFSET_BITS, place & _OFFSETS) for place in of)
 
 
+def references_of(of: Places) -> list[SampleRef]:
+    """The same for many."""
+    partitions, offsets = of >> np.uint64(_OFFSET_BITS), of & np.uint64(_OFFSETS)
+    return list(map(SampleRef, hashes(of).tolist(), partitions.tolist(), offsets.tolist()))
+
+
 def _hash(place: int) -> int:
     for shift, factor in _STEPS:
         place = (place ^ (place >> shift)) * factor & _ALL

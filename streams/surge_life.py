@@ -43,10 +43,9 @@ class Verdict:
     score: Floats
     volume: Ints  # events of all terms, per scale
 
-    def candidates(self, params: SurgeParams) -> NDArray[np.bool_]:
-        """Terms that may open a surge; a quick look that leaves out none."""
-        least = min(params.score, params.score_watched)
-        return np.asarray(((self.score >= least) & (self.observed >= np.array(params.ratios) * self.expected)).any(axis=1))
+    def may_open(self, params: SurgeParams, *, watched: bool) -> NDArray[np.bool_]:
+        """Terms that a scale has seen enough of for a surge; what else it takes, `open_surge` knows."""
+        return np.asarray(_enough(self.observed, self.expected, self.score, self.volume, params, watched=watched).any(axis=1))
 
     def of(self, row: int) -> TermVerdict:
         """The verdict on one term."""
@@ -106,17 +105,15 @@ def _lasting(observed: Ints, expected: Floats, spread: Floats, heights: Floats, 
     return np.asarray(np.minimum(np.cbrt(together) * params.score_watched / params.lasting, MAX_SCORE))
 
 
-def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
+def open_surge(track: Track, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
     """The surge of a term that has none, if there is evidence, support and more than a few authors, or a flood by few."""
     now_ms = table.now_ms
     assert now_ms is not None
-    if track is None or track.surge is not None or not track.chunks:
+    if track.surge is not None or not track.chunks:
         return []
     if track.faded_ms is not None and now_ms < track.faded_ms + params.cooldown_ms:
         return []
-    support = _support(track, verdict, params)
-    enough = (verdict.score >= least_score(verdict.volume, params, watched=track.watched)) & (verdict.observed >= support)
-    enough &= verdict.observed >= np.array(params.ratios) * verdict.expected
+    enough = _enough(verdict.observed, verdict.expected, verdict.score, verdict.volume, params, watched=track.watched)
     if track.faded_ms is not None and now_ms < track.faded_ms + params.rest_ms(track.last_scale) and track.last_peaks:
         enough &= verdict.observed >= params.again_ratio * np.array(track.last_peaks)
     if not enough.any():
@@ -127,6 +124,7 @@ def open_surge(track: Track | None, verdict: TermVerdict, table: TermTable, para
     total = merge(during, MAX_SAMPLES)
     _add_untracked(total, counted, since_ms)
     authors = count_authors(total.authors) + total.counts["unknown_authors"]
+    support = _support(verdict.volume, params, watched=track.watched)
     if (
         authors < (params.authors_watched if track.watched else params.authors)
         and not (verdict.observed[enough] >= params.flood_factor * support[enough]).any()
@@ -169,10 +167,19 @@ def least_score(volume: Ints, params: SurgeParams, *, watched: bool) -> float:
     return params.score_watched if watched else params.score + math.log10(max(float(volume[-1]) / _SCORE_VOLUME, 1.0))
 
 
-def _support(track: Track, verdict: TermVerdict, params: SurgeParams) -> Floats:
-    if track.watched:
+def _enough(
+    observed: Ints, expected: Floats, score: Floats, volume: Ints, params: SurgeParams, *, watched: bool
+) -> NDArray[np.bool_]:
+    """Where evidence, support and ratio suffice: of one term by scale, or of many by term and scale."""
+    enough = score >= least_score(volume, params, watched=watched)
+    enough &= observed >= _support(volume, params, watched=watched)
+    return np.asarray(enough & (observed >= np.array(params.ratios) * expected))
+
+
+def _support(volume: Ints, params: SurgeParams, *, watched: bool) -> Floats:
+    if watched:
         return np.array(params.support_watched, np.float64)
-    return np.maximum(params.support, params.support_root * np.sqrt(np.maximum(verdict.volume, 0)))
+    return np.maximum(params.support, params.support_root * np.sqrt(np.maximum(volume, 0)))
 
 
 def _begin(track: Track, scale: int, total: Chunk, before: list[Chunk], now_ms: int) -> OpenSurge:

@@ -23,7 +23,7 @@ from streams.surge_life import Verdict, follow, judge, least_score, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_records import Records
 from streams.term_table import TOTAL, Hashes, TermTable
-from streams.tracks import WATCHED_PREFIX, Track, compact, record
+from streams.tracks import WATCHED_PREFIX, Track, compact, read_rows, record
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
@@ -130,8 +130,11 @@ def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: S
         if key in state.surging:
             said += follow(state.tracks[key], verdict.of(i), state.table, params)
     if tick_ms >= state.ready_ms and judged:
-        for i in np.flatnonzero(verdict.candidates(params)).tolist():
-            said += open_surge(state.tracks.get(judged[i]), verdict.of(i), state.table, params)
+        likely = verdict.may_open(params, watched=False)
+        for i in np.flatnonzero(likely | verdict.may_open(params, watched=True)).tolist():
+            track = state.tracks.get(judged[i])
+            if track is not None and (likely[i] or track.watched):
+                said += open_surge(track, verdict.of(i), state.table, params)
     if said:
         state.surging = {key for key, track in state.tracks.items() if track.surge is not None}
     return sorted(said, key=lambda surge: surge.term)
@@ -247,18 +250,22 @@ def _track(
     """Write the rows of the wanted terms into their tracks."""
     assert state.table.now_ms is not None
     wanted, reason = _wanted(state, counted, touched, verdict, params)
-    names = rows.columns
     chosen = np.flatnonzero(wanted[touched.places])
     of_chosen = touched.rows[chosen]
-    for i in chosen[np.lexsort((counted.hashes[of_chosen], counted.windows[of_chosen]))].tolist():  # not the order of the rows
-        at = touched.rows[i]
-        key, row = int(counted.hashes[at]), dict(zip(names, rows.row(int(counted.rows[at])), strict=True))
-        if key not in state.tracks:
+    order = np.lexsort((counted.hashes[of_chosen], counted.windows[of_chosen]))  # not the order of the rows
+    places = touched.places[chosen[order]]
+    at = of_chosen[order]
+    for key, row, is_reason in zip(
+        counted.hashes[at].tolist(), read_rows(rows, counted.rows[at]), reason[places].tolist(), strict=True
+    ):
+        track = state.tracks.get(key)
+        if track is None:
             if len(state.tracks) >= params.max_tracks + params.max_watched:
                 state.untracked += 1
                 continue
-            state.tracks[key] = Track(term=row["term"], watched=row["term"].startswith(WATCHED_PREFIX), warm_ms=state.table.now_ms)
+            track = Track(term=row.term, watched=row.term.startswith(WATCHED_PREFIX), warm_ms=state.table.now_ms)
+            state.tracks[key] = track
             state.table.pin(key, True)
-        if reason[touched.places[i]]:
-            state.tracks[key].warm_ms = state.table.now_ms
-        record(state.tracks[key], row)
+        if is_reason:
+            track.warm_ms = state.table.now_ms
+        record(track, row)

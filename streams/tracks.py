@@ -7,16 +7,19 @@ Rows may come in any order between two calls of `compact`.
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
+import polars as pl
 
 from schemas.candidates import MAX_SAMPLES, SampleRef
 from schemas.frames import COUNTS
 from schemas.windows import WINDOW_MS
-from streams.samples import references
+from streams.baseline import Ints
+from streams.samples import references_of
 from streams.sketches import merge_authors, merge_samples, union_authors
 
 WATCHED_PREFIX = "brand:"
@@ -77,22 +80,37 @@ class Track(msgspec.Struct, kw_only=True):
     last_peaks: list[int] = []  # its highest counts, per scale
 
 
-def record(track: Track, row: dict[str, Any]) -> None:
-    """Add one row of frames.TERM_ROWS to the surge if it belongs to one, else to the recent past."""
-    start_ms = row["window_start_ms"]
-    samples = references(row["samples"] or ())
-    if track.surge is not None and start_ms >= track.surge.total.start_ms:
-        chunk, keep = track.surge.total, MAX_SAMPLES
+class Row(NamedTuple):
+    """One row of frames.TERM_ROWS as Python values."""
+
+    term: str
+    start_ms: int
+    counts: tuple[int, ...]  # of frames.COUNTS
+    authors: list[int]
+    samples: list[SampleRef]
+
+
+def read_rows(rows: pl.DataFrame, at: Ints) -> Iterator[Row]:
+    """These rows of a table of frames.TERM_ROWS, in this order; looking into a table row by row costs as much as all the rest."""
+    some = rows[at]
+    terms, starts = some["term"].to_list(), some["window_start_ms"].to_list()
+    return map(Row, terms, starts, some.select(_NAMES).rows(), _lists(some["authors"]), _samples(some["samples"]))
+
+
+def record(track: Track, row: Row) -> None:
+    """Add one row to the surge if it belongs to one, else to the recent past."""
+    if track.surge is not None and row.start_ms >= track.surge.total.start_ms:
+        chunk = track.surge.total
     else:
-        chunk, keep = _chunk_at(track, start_ms), MAX_SAMPLES
+        chunk = _chunk_at(track, row.start_ms)
     counts = chunk.counts
-    for name in _NAMES:
-        if value := row[name]:
+    for name, value in zip(_NAMES, row.counts, strict=True):
+        if value:
             counts[name] = counts.get(name, 0) + value
-    if authors := row["authors"]:
-        chunk.authors = merge_authors(chunk.authors, authors)
-    if samples:
-        chunk.samples = merge_samples(chunk.samples, samples, keep)
+    if row.authors:
+        chunk.authors = merge_authors(chunk.authors, row.authors)
+    if row.samples:
+        chunk.samples = merge_samples(chunk.samples, row.samples, MAX_SAMPLES)
 
 
 def compact(track: Track, now_ms: int) -> None:
@@ -147,3 +165,14 @@ def _grain(start_ms: int, now_ms: int) -> tuple[int, int]:
         if start_ms > now_ms - age_ms:
             return length_ms, start_ms // length_ms
     return _GONE
+
+
+def _lists(column: pl.Series) -> list[list[int]]:
+    return [[] if one is None else one for one in column.to_list()]
+
+
+def _samples(column: pl.Series) -> Iterator[list[SampleRef]]:
+    """The places of each row as references."""
+    lengths = column.list.len().fill_null(0).to_list()
+    refs = iter(references_of(column.explode(empty_as_null=False).drop_nulls().to_numpy()))
+    return (list(islice(refs, length)) for length in lengths)

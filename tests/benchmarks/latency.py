@@ -1,7 +1,7 @@
 """How long a record takes, at a steady rate: until detect has counted it, until a surge is an alert, until rows are in ClickHouse.
 
 Times run from the record's timestamp, which is when it was due to be sent; a producer that falls behind makes them longer, not
-shorter. Surges are hashtags that nobody used before, in 4 % of the posts for 4 s. One *crosses the threshold* with the record
+shorter. Surges are hashtags that nobody used before, in 4 % of the posts for 4 s each, one a second, at no second's beginning. One *crosses the threshold* with the record
 that brings it to as many events as the detector asks of a term in a stream of this size (`threshold`); the alert is timed when it
 is read from social.moments. Windows are due 10 s + lateness after their start.
 """
@@ -37,6 +37,7 @@ from tests.integration.logs import prepare
 FIRST_SURGE_S, SURGE_S, SURGE_EVERY = 5, 4, 25
 SETTLE_S = 120.0  # for the past, and for what is under way at the end
 _TERMS_PER_POST = 8.5
+_GOLDEN = 0.618034  # its multiples fill a second evenly
 _POLL_S = 0.1
 _MAKING_S = 30e-6  # to make an event, on a slow machine
 
@@ -105,16 +106,27 @@ def _tag(surge: int) -> str:
 def _events(bench: Bench, rate: float, seconds: int, start_ms: int) -> list[Record]:
     """Posts at a steady rate, a surge a second."""
     maker = Maker(bench.corpus, seed=9)
-    last = seconds - SURGE_S - 1
     records = []
     for number in range(int(rate * seconds)):
         second = number / rate
+        surge = surge_of(number % SURGE_EVERY, second, seconds)
         at_ms = start_ms + int(second * 1_000)
-        place = number % SURGE_EVERY  # of 25 posts in a row the first four belong to one surge each
-        surge = int(second) - place - FIRST_SURGE_S
-        planted = place < SURGE_S and 0 <= surge < last - FIRST_SURGE_S
-        records.append(maker.event(at_ms, f" #{_tag(surge)}") if planted else maker.event(at_ms))
+        records.append(maker.event(at_ms) if surge is None else maker.event(at_ms, f" #{_tag(surge)}"))
     return records
+
+
+def surge_of(place: int, second: float, seconds: int) -> int | None:
+    """The surge that a post belongs to, if any: of 25 in a row each of the first five serves one surge in five.
+
+    A surge begins anywhere within its second: what crosses the threshold right before a second ends is told soonest.
+    """
+    if place > SURGE_S:
+        return None
+    slot = int(second) - FIRST_SURGE_S
+    surge = slot - (slot - place) % (SURGE_S + 1)
+    begun = FIRST_SURGE_S + surge + surge * _GOLDEN % 1
+    is_planted = 0 <= surge < seconds - SURGE_S - 2 - FIRST_SURGE_S
+    return surge if is_planted and begun <= second < begun + SURGE_S else None
 
 
 async def _tell_the_past(bench: Bench, settings: Settings, rate: float) -> None:

@@ -20,6 +20,19 @@ def test_delays_are_told_by_rank() -> None:
     assert latency.percentiles([]) == {"n": 0}
 
 
+def test_surges_follow_each_other_last_as_long_and_begin_anywhere_within_a_second() -> None:
+    rate, seconds, found = 1_000, 40, dict[int, list[float]]()
+    for number in range(rate * seconds):
+        surge = latency.surge_of(number % latency.SURGE_EVERY, number / rate, seconds)
+        if surge is not None:
+            found.setdefault(surge, []).append(number / rate)
+    assert list(found) == list(range(seconds - latency.SURGE_S - 2 - latency.FIRST_SURGE_S))
+    for surge, at in found.items():
+        assert len(at) == pytest.approx(rate * latency.SURGE_S / latency.SURGE_EVERY, abs=1)
+        assert latency.FIRST_SURGE_S + surge <= at[0] < latency.FIRST_SURGE_S + surge + 1
+    assert {int(at[0] % 1 * 4) for at in found.values()} == {0, 1, 2, 3}
+
+
 def test_a_surge_crosses_with_the_record_that_completes_the_threshold() -> None:
     values = [b'{"text":"a #surgeaaab"}', b'{"text":"b"}', b'{"text":"c #surgeaaab"}', b'{"text":"d #surgeaaab"}']
     records = [Record(0, at_ms, b"", value) for at_ms, value in enumerate(values, start=100)]
