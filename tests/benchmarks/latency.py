@@ -1,7 +1,8 @@
 """How long a record takes, at a steady rate: until detect has counted it, until a surge is an alert, until rows are in ClickHouse.
 
 Times run from the record's timestamp, which is when it was due to be sent; a producer that falls behind makes them longer, not
-shorter. Surges are hashtags that nobody used before, in 4 % of the posts for 4 s each, one a second, at no second's beginning. One *crosses the threshold* with the record
+shorter. Surges are hashtags that nobody used before, in 4 % of the posts for 4 s each; one begins in every second, at no particular
+part of it. One *crosses the threshold* with the record
 that brings it to as many events as the detector asks of a term in a stream of this size (`threshold`); the alert is timed when it
 is read from social.moments. Windows are due 10 s + lateness after their start.
 """
