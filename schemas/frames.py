@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Literal
 
 import polars as pl
 
@@ -47,13 +48,23 @@ FACET_ROWS: dict[str, pl.DataType] = {
 
 
 def to_bytes(frame: pl.DataFrame) -> bytes:
-    """The frame as an Arrow IPC stream."""
+    """The frame as an Arrow IPC stream; other threads may look at it meanwhile."""
     if frame.is_empty():
         frame = empty(dict(frame.schema))  # one that was read, or is the rest of another, has other buffers
+    return written(frame, "zstd").getvalue()
+
+
+def written(frame: pl.DataFrame, compression: Literal["zstd", "uncompressed"]) -> io.BytesIO:
+    """The frame as an Arrow IPC stream to be read.
+
+    The writer keeps the frame's lock while it waits for the interpreter, and whoever has the interpreter and asks that frame for
+    its height waits for the lock, for ever: what is written is a handle of its own (the columns are shared).
+    """
     sink = io.BytesIO()
     # the newer string layout keeps the order in which strings came into memory, so equal frames would differ in bytes
-    frame.write_ipc_stream(sink, compression="zstd", compat_level=pl.CompatLevel.oldest())
-    return sink.getvalue()
+    frame.clone().write_ipc_stream(sink, compression=compression, compat_level=pl.CompatLevel.oldest())
+    sink.seek(0)
+    return sink
 
 
 def from_bytes(data: bytes) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -66,10 +65,7 @@ def vanished(known: pl.DataFrame, now: pl.DataFrame, by: Sequence[str]) -> pl.Da
 
 def owned(rows: pl.DataFrame) -> pl.DataFrame:
     """The same rows in memory of their own: a few rows filtered out of a table keep the texts of all of it, 15 MB for 1 MB."""
-    sink = io.BytesIO()
-    rows.write_ipc_stream(sink, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
-    sink.seek(0)
-    return pl.read_ipc_stream(sink)
+    return pl.read_ipc_stream(frames.written(rows, "uncompressed"))
 
 
 def negated(rows: pl.DataFrame) -> pl.DataFrame:

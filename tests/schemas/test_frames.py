@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import polars as pl
 
 from schemas import frames
@@ -23,3 +27,22 @@ def test_a_frame_comes_back_column_for_column() -> None:
     )
     assert frames.from_bytes(frames.to_bytes(made)).equals(made)
     assert frames.from_bytes(frames.to_bytes(made)).schema == made.schema
+
+
+_TWO_WRITE_AND_ONE_LOOKS = """
+import threading
+import polars as pl
+from schemas.frames import to_bytes
+
+frame = pl.DataFrame({"a": range(20_000), "b": [str(n) for n in range(20_000)]})
+threads = [threading.Thread(target=lambda: [to_bytes(frame) for _ in range(50)], daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+while any(thread.is_alive() for thread in threads):
+    assert frame.height == 20_000
+"""
+
+
+def test_a_frame_is_looked_at_while_threads_write_it() -> None:
+    """In a process of its own: what this is about is a deadlock with the interpreter's lock, which no timeout in here survives."""
+    subprocess.run([sys.executable, "-c", _TWO_WRITE_AND_ONE_LOOKS], check=True, timeout=60, cwd=Path(__file__).parents[2])
