@@ -67,9 +67,10 @@ class DetectHandler:
         self.source = source
         count = len(source.consumer.partitions_for_topic(self.settings.topics.partials) or partitions)
         self.owned = {}
-        for tp in partitions:
+        for number, tp in enumerate(partitions):
             first = (await source.consumer.beginning_offsets([tp]))[tp]
             self.owned[tp] = await self._load(tp, count, first)
+            self.owned[tp].saved_s -= CHECKPOINT_MS / 1000 * number / len(partitions)  # one after the other, not all at once
         return {tp: owned.offset for tp, owned in self.owned.items()}
 
     async def revoked(self) -> None:

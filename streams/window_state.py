@@ -53,16 +53,16 @@ class LeftOut(NamedTuple):
 
 
 @dataclass(slots=True)
-class _RetainedBytes:
-    """Two tables, and their bytes once somebody has asked for them."""
+class TableBytes:
+    """A table, and its bytes once somebody has asked for them: most tables of a checkpoint are those of the one before."""
 
-    cells: pl.DataFrame
-    facets: pl.DataFrame
-    made: tuple[bytes, bytes] | None = None
+    table: pl.DataFrame
+    made: bytes | None = None
 
-    def packed(self) -> tuple[bytes, bytes]:
+    def packed(self) -> bytes:
+        """The table as bytes."""
         if self.made is None:
-            self.made = frames.to_bytes(self.cells), frames.to_bytes(self.facets)
+            self.made = frames.to_bytes(self.table)
         return self.made
 
 
@@ -73,18 +73,13 @@ class Retained:
     cells: pl.DataFrame
     facets: pl.DataFrame
     left_out: LeftOut
-    _bytes: _RetainedBytes | None = field(default=None, compare=False, repr=False)
+    _bytes: tuple[TableBytes, TableBytes] | None = field(default=None, compare=False, repr=False)
 
-    def frozen(self) -> Retained:
-        """The same tables in a value of their own. Their bytes are made once: most of an hour of windows stays as it is."""
-        if self._bytes is None or self._bytes.cells is not self.cells or self._bytes.facets is not self.facets:
-            self._bytes = _RetainedBytes(self.cells, self.facets)
-        return Retained(self.cells, self.facets, self.left_out, self._bytes)
-
-    def packed(self) -> tuple[bytes, bytes]:
-        """Both tables as bytes."""
-        made = self._bytes if self._bytes is not None else _RetainedBytes(self.cells, self.facets)
-        return made.packed()
+    def frozen(self) -> tuple[TableBytes, TableBytes]:
+        """Both tables as they are now."""
+        if self._bytes is None or self._bytes[0].table is not self.cells or self._bytes[1].table is not self.facets:
+            self._bytes = TableBytes(self.cells), TableBytes(self.facets)
+        return self._bytes
 
     @property
     def rows(self) -> int:
@@ -107,6 +102,7 @@ class WindowState:
     watermark_ms: int = -1
     early_ms: int = -1  # windows that start up to here are closed, though not for their time
     forgotten_ms: int = -1  # and up to here forgotten
+    frozen_parts: list[TableBytes] = field(default_factory=list, compare=False, repr=False)  # of open windows, at the last `of`
     early: int = 0  # windows so far that closed, ...
     forgotten: int = 0  # ... or were forgotten, before their time; not part of a checkpoint
 
