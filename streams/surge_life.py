@@ -43,9 +43,10 @@ class Verdict:
     score: Floats
     volume: Ints  # events of all terms, per scale
 
-    def may_open(self, params: SurgeParams, *, watched: bool) -> NDArray[np.bool_]:
-        """Terms that a scale has seen enough of for a surge; what else it takes, `open_surge` knows."""
-        return np.asarray(_enough(self.observed, self.expected, self.score, self.volume, params, watched=watched).any(axis=1))
+    def may_open(self, params: SurgeParams, *, watched: bool, share: float = 1.0) -> NDArray[np.bool_]:
+        """Terms that a scale has seen enough of for a surge, or `share` of it; what else it takes, `open_surge` knows."""
+        enough = _enough(self.observed, self.expected, self.score, self.volume, params, watched=watched, share=share)
+        return np.asarray(enough.any(axis=1))
 
     def of(self, row: int) -> TermVerdict:
         """The verdict on one term."""
@@ -168,11 +169,11 @@ def least_score(volume: Ints, params: SurgeParams, *, watched: bool) -> float:
 
 
 def _enough(
-    observed: Ints, expected: Floats, score: Floats, volume: Ints, params: SurgeParams, *, watched: bool
+    observed: Ints, expected: Floats, score: Floats, volume: Ints, params: SurgeParams, *, watched: bool, share: float = 1.0
 ) -> NDArray[np.bool_]:
     """Where evidence, support and ratio suffice: of one term by scale, or of many by term and scale."""
     enough = score >= least_score(volume, params, watched=watched)
-    enough &= observed >= _support(volume, params, watched=watched)
+    enough &= observed >= share * _support(volume, params, watched=watched)
     return np.asarray(enough & (observed >= np.array(params.ratios) * expected))
 
 

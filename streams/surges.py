@@ -19,7 +19,7 @@ from xxhash import xxh3_64_intdigest
 
 from schemas.candidates import Surge
 from streams.baseline import Ints
-from streams.surge_life import Verdict, follow, judge, least_score, open_surge
+from streams.surge_life import Verdict, follow, judge, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_records import Records
 from streams.term_table import TOTAL, Hashes, TermTable
@@ -36,6 +36,8 @@ _COUNTED = pl.any_horizontal(pl.col("term").str.starts_with(kind) for kind in _K
 _SWEEP_MS = 60_000
 _FORGET_WARM_MS = 600_000
 _FORGET_WATCHED_MS = 7 * 86_400_000
+
+_URGENT_SHARE = 0.25  # of the events that open a surge: from here on its authors and posts have to be known
 
 _FEW = 200  # rows up to which a loop in Python is faster than the first column operation
 
@@ -202,7 +204,7 @@ def _wanted(
     """Of the touched terms, those whose rows are to be written down, and those with reason to be: watched or warm.
 
     Terms with a track from before keep it; of others nobody watches, the most surprising while there is room. For those that may
-    open a surge room is made.
+    soon open a surge room is made.
     """
     best = verdict.score.max(axis=1, initial=0.0)
     warm = (best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events)
@@ -213,10 +215,11 @@ def _wanted(
     certain |= state.table.pinned(touched.slots)
     others = np.flatnonzero(warm & ~certain[verdict.places])
     room = max(params.max_tracks - len(state.tracks), 0)
-    urgent = int(np.count_nonzero(best[others] >= least_score(verdict.volume, params, watched=False)))
-    if urgent > room:
-        room += _make_room(state, urgent - room, touched.records["hash"], params)
-    chosen = others[np.lexsort((verdict.keys[others], -best[others]))][:room]
+    urgent = verdict.may_open(params, watched=False, share=_URGENT_SHARE)[others]
+    needed = int(np.count_nonzero(urgent)) - room
+    if needed > 0:
+        room += _make_room(state, needed, touched.records["hash"], params)
+    chosen = others[np.lexsort((verdict.keys[others], -best[others], ~urgent))][:room]
     certain[verdict.places[chosen]] = True
     state.untracked += len(others) - len(chosen)
     return certain, reason

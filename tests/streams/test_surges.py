@@ -329,6 +329,17 @@ def test_a_surge_gets_a_track_where_terms_that_were_warm_hold_all_of_them() -> N
     assert state.untracked > 0
 
 
+def test_a_few_events_however_surprising_take_nobody_s_track() -> None:
+    params = SurgeParams(max_tracks=3, support=(40, 40, 40, 40))
+    state, tick_ms = seasoned(params=params)
+    run(state, [(tick_ms, [row(tick_ms, f"keyword:warm{k}", 4) for k in range(5)])], params)
+    tracks = dict(state.tracks)
+    run(state, [(tick_ms + 1_000, [row(tick_ms + 1_000, f"keyword:rare{k}", 9) for k in range(5)])], params)
+    assert state.tracks == tracks
+    run(state, [(tick_ms + 2_000, [row(tick_ms + 2_000, "hashtag:soon", 10), row(tick_ms + 2_000, "keyword:odd", 9)])], params)
+    assert [track.term for key, track in state.tracks.items() if key not in tracks] == ["hashtag:soon"]
+
+
 def test_more_new_terms_in_one_tick_than_there_is_room_for_do_no_harm() -> None:
     params = SurgeParams(max_terms=50)
     state = SurgeState(params)
