@@ -173,6 +173,8 @@ def _enough(
 ) -> NDArray[np.bool_]:
     """Where evidence, support and ratio suffice: of one term by scale, or of many by term and scale."""
     enough = score >= least_score(volume, params, watched=watched)
+    if not enough.any():
+        return np.asarray(enough)
     enough &= observed >= share * _support(volume, params, watched=watched)
     return np.asarray(enough & (observed >= np.array(params.ratios) * expected))
 
