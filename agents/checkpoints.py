@@ -15,7 +15,6 @@ committed and older chunks, and what earlier writers left, be removed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 import cramjam
 import msgspec
+import xxhash
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from agents.read_back import partition_reader
@@ -167,4 +167,4 @@ def _cut(data: bytes) -> list[bytes]:
 
 
 def _name(chunk: bytes) -> str:
-    return hashlib.blake2b(chunk, digest_size=16).hexdigest()
+    return xxhash.xxh3_128_hexdigest(chunk)

@@ -21,7 +21,7 @@ from schemas.packets import Packet
 from schemas.windows import WindowBatch
 from streams.alignment import AlignmentParams, AlignmentState, FrozenAlignment, align
 from streams.segments import STEP_MS
-from streams.surges import SurgeParams, SurgeState, detect_surges
+from streams.surges import FrozenSurges, SurgeParams, SurgeState, detect_surges
 from streams.tallies import TallyState, tally
 from streams.ticks import quiet_ticks
 from streams.window_tables import FrozenWindows, restore_tables
@@ -66,12 +66,8 @@ class DetectState:
 
     def freeze(self) -> Frozen:
         """The state as it is now; its sections may be made in another thread while this state goes on."""
-        own = {
-            "detect": _meta(self),
-            "tallies": msgspec.msgpack.encode(self.tallies),
-            **{f"surges/{name}": data for name, data in self.surges.snapshot().items()},
-        }
-        return Frozen(own, self.alignment.frozen(), FrozenWindows.of(self.windows))
+        own = {"detect": _meta(self), "tallies": msgspec.msgpack.encode(self.tallies)}
+        return Frozen(own, self.surges.freeze(), self.alignment.frozen(), FrozenWindows.of(self.windows))
 
     @classmethod
     def restore(cls, sections: Mapping[str, bytes], params: DetectParams) -> DetectState:
@@ -94,12 +90,14 @@ class Frozen:
     """A state at one packet, as long as it is not bytes: what changes in place is copied, tables never change."""
 
     own: dict[str, bytes]
+    surges: FrozenSurges
     alignment: FrozenAlignment
     windows: FrozenWindows
 
     def sections(self) -> dict[str, bytes]:
         """The state as named sections; a function of the packets so far."""
-        return {**self.own, "alignment": self.alignment.to_bytes(), **self.windows.sections()}
+        surges = {f"surges/{name}": data for name, data in self.surges.sections().items()}
+        return {**self.own, **surges, "alignment": self.alignment.to_bytes(), **self.windows.sections()}
 
 
 @dataclass(frozen=True, slots=True)

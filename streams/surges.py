@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from streams.surge_life import Verdict, follow, judge, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_records import Records
 from streams.term_table import TOTAL, Hashes, TermTable
-from streams.tracks import WATCHED_PREFIX, Track, compact, read_rows, record
+from streams.tracks import WATCHED_PREFIX, Track, compact, frozen, read_rows, record
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
@@ -65,13 +66,14 @@ class SurgeState:
 
     def snapshot(self) -> dict[str, bytes]:
         """The state in named sections; a section that did not change keeps its bytes."""
+        return self.freeze().sections()
+
+    def freeze(self) -> FrozenSurges:
+        """The state as it is now; its sections may be made in another thread while this state goes on."""
         table = self.table
         meta = _Meta(_FORMAT, len(table.cells), table.now_ms, table.exposure, self.ready_ms)
-        shards: dict[int, list[tuple[int, Track]]] = {}
-        for key in sorted(self.tracks):
-            shards.setdefault(key % _SHARDS, []).append((key, self.tracks[key]))
-        tracks = {f"tracks/{shard:02d}": msgspec.msgpack.encode(items) for shard, items in shards.items()}
-        return {"meta": msgspec.msgpack.encode(meta), **table.snapshot(), **tracks}
+        tracks = [(key, frozen(track)) for key, track in self.tracks.items()]
+        return FrozenSurges({"meta": msgspec.msgpack.encode(meta), **table.snapshot()}, tracks)
 
     @classmethod
     def restore(cls, sections: Mapping[str, bytes], params: SurgeParams) -> SurgeState:
@@ -91,6 +93,21 @@ class SurgeState:
             if track.surge is not None:
                 state.surging.add(key)
         return state
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSurges:
+    """A state at one tick, its tracks still as values."""
+
+    table: dict[str, bytes]
+    tracks: list[tuple[int, Track]]
+
+    def sections(self) -> dict[str, bytes]:
+        """The state in named sections."""
+        shards: dict[int, list[tuple[int, Track]]] = {}
+        for key, track in sorted(self.tracks, key=itemgetter(0)):
+            shards.setdefault(key % _SHARDS, []).append((key, track))
+        return {**self.table, **{f"tracks/{shard:02d}": msgspec.msgpack.encode(items) for shard, items in shards.items()}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Rows may come in any order between two calls of `compact`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from streams.sketches import merge_authors, merge_samples, union_authors
 WATCHED_PREFIX = "brand:"
 
 _NAMES = tuple(COUNTS)
+_NOTHING = dict.fromkeys(_NAMES, 0)
 
 # (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
 _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
@@ -102,19 +104,33 @@ def read_rows(rows: pl.DataFrame, at: Ints) -> Iterator[Row]:
 
 
 def record(track: Track, row: Row) -> None:
-    """Add one row to the surge if it belongs to one, else to the recent past."""
+    """Add one row to the surge if it belongs to one, else to the recent past. No chunk changes: another takes its place."""
     if track.surge is not None and row.start_ms >= track.surge.total.start_ms:
-        chunk = track.surge.total
-    else:
-        chunk = _chunk_at(track, row.start_ms)
-    counts = chunk.counts
+        track.surge.total = _with(track.surge.total, row)
+        return
+    for place, chunk in enumerate(track.chunks):
+        if chunk.start_ms == row.start_ms:
+            track.chunks[place] = _with(chunk, row)
+            return
+    track.chunks.append(_with(Chunk(row.start_ms, _NOTHING), row))
+
+
+def _with(chunk: Chunk, row: Row) -> Chunk:
+    counts = chunk.counts.copy()
     for name, value in zip(_NAMES, row.counts, strict=True):
         if value:
             counts[name] = counts.get(name, 0) + value
-    if row.authors:
-        chunk.authors = merge_authors(chunk.authors, row.authors)
-    if row.samples:
-        chunk.samples = merge_samples(chunk.samples, row.samples, MAX_SAMPLES)
+    authors = merge_authors(chunk.authors, row.authors) if row.authors else chunk.authors
+    samples = merge_samples(chunk.samples, row.samples, MAX_SAMPLES) if row.samples else chunk.samples
+    return Chunk(chunk.start_ms, counts, authors, samples)
+
+
+def frozen(track: Track) -> Track:
+    """The track as it is now, whatever becomes of this one."""
+    same = copy(track)
+    same.chunks = track.chunks.copy()
+    same.surge = copy(track.surge)
+    return same
 
 
 def compact(track: Track, now_ms: int) -> None:
@@ -154,14 +170,6 @@ def merge(chunks: list[Chunk], keep: int) -> Chunk:
         for name, value in chunk.counts.items():
             counts[name] += value
     return Chunk(min(chunk.start_ms for chunk in chunks), counts, union_authors(chunk.authors for chunk in chunks), samples)
-
-
-def _chunk_at(track: Track, start_ms: int) -> Chunk:
-    for chunk in track.chunks:
-        if chunk.start_ms == start_ms:
-            return chunk
-    track.chunks.append(Chunk(start_ms, dict.fromkeys(_NAMES, 0)))
-    return track.chunks[-1]
 
 
 def _grain(start_ms: int, now_ms: int) -> tuple[int, int]:

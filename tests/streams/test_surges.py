@@ -433,6 +433,17 @@ def test_stored_and_restored_anywhere_and_with_rows_in_any_order_the_surges_are_
     assert again.snapshot() == plain.snapshot()
 
 
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_what_was_frozen_stays_as_it_was_whatever_comes_later(steps: list[tuple[int, list[tuple[str, int, int]]]]) -> None:
+    state, frozen, whole = SurgeState(EAGER), [], []
+    for tick in ticks_of([(1_000, [("brand:a", 1, 0)])] * 6 + steps):
+        run(state, [tick], EAGER)
+        frozen.append(state.freeze())
+        whole.append(state.snapshot())
+    assert [one.sections() for one in frozen] == whole
+
+
 def test_the_steps_of_the_property_above_do_open_grow_and_fade_surges() -> None:
     steps: list[tuple[int, list[tuple[str, int, int]]]] = [(1_000, [("brand:a", 1, 0)])] * 20
     steps += [(1_000, [("brand:a", 9, 0)])] * 3 + [(1_000, [("brand:a", 40, 0)])] * 3 + [(700_000, [("keyword:y", 1, 0)])] * 2
