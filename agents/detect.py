@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from aiokafka import TopicPartition
 
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import Checkpoints, beside
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -160,7 +160,7 @@ class DetectHandler:
         owned.saving = asyncio.create_task(self._save(tp, owned, owned.offset, frozen))
 
     async def _save(self, tp: TopicPartition, owned: _Owned, offset: int, frozen: Frozen) -> None:
-        sections = await asyncio.to_thread(frozen.sections)
+        sections = await beside(frozen.sections)
         await self.outbox.drain()  # 1
         await owned.checkpoints.save(offset, sections)  # 2
         await self.source.commit({tp: offset})  # 3

@@ -46,7 +46,9 @@ from streams.records import Columns
 from streams.segment_table import IngestParams
 
 PROVISIONAL_MS = 500
-PROVISIONAL_REST = 9  # times as long as a pass over the open segments took, until the next: what is final must not wait for it
+PROVISIONAL_REST = 19  # times as long as a pass over the open segments took, until the next: what is final must not wait for it
+LONGEST_REST_S = 1.5  # a stream that stops is counted within two seconds
+LONGEST_WAIT_S = 0.4  # of a provisional pass for the end of a second
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
 CAUGHT_UP_S = 1.0
 BLIND_S = 3.0  # without an answer of the broker for so long nobody knows whether a source is idle
@@ -100,6 +102,11 @@ class _Owned:
         return idle_ms
 
 
+def meets_the_end_of_a_second(wall_s: float, pass_s: float) -> bool:
+    """Whether a pass begun now would be under way when the second ends and the segments of live partitions with it."""
+    return wall_s % 1.0 > 1.0 - min(1.5 * pass_s, LONGEST_WAIT_S)
+
+
 class IngestHandler:
     """The ingest agent's state: one operator state per raw partition it owns."""
 
@@ -107,7 +114,7 @@ class IngestHandler:
         self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
         self.owned: dict[TopicPartition, _Owned] = {}
         self.params: IngestParams | None = None
-        self._provisional_again_s = 0.0
+        self._provisional_again_s = self._pass_s = 0.0
 
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """Dedup memory and log clock of every partition at its committed offset."""
@@ -189,9 +196,9 @@ class IngestHandler:
         await self._send(tp, done, behind=owned.is_behind(), then=then)
 
     async def _provisional(self, places: Mapping[TopicPartition, Place]) -> None:
-        """Tells what is open of these partitions, which are read to their end: all that is due in one pass, a tenth of the time."""
+        """Tells what is open of these partitions, which are read to their end: one pass for all, with rests."""
         now_s, asked = time.monotonic(), dict[TopicPartition, Asked]()
-        if now_s < self._provisional_again_s:
+        if now_s < self._provisional_again_s or meets_the_end_of_a_second(time.time(), self._pass_s):
             return
         for tp, place in places.items():
             idle_ms = self.owned[tp].due(place, now_s)
@@ -203,7 +210,8 @@ class IngestHandler:
         watchlist, params = self.watchlist.compiled, self.params
         found = await asyncio.to_thread(provisional_all, list(asked.values()), int(time.time() * 1000), watchlist, params)
         done_s = time.monotonic()
-        self._provisional_again_s = done_s + (done_s - now_s) * PROVISIONAL_REST
+        self._pass_s = done_s - now_s
+        self._provisional_again_s = done_s + min(self._pass_s * PROVISIONAL_REST, LONGEST_REST_S)
         for tp, done in zip(asked, found, strict=True):
             await self._send(tp, done, behind=self.owned[tp].is_behind())
 

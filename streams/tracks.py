@@ -44,7 +44,7 @@ BACKGROUND_SAMPLES = 8
 _USUAL_EVENTS = 1000
 
 
-class Chunk(msgspec.Struct, array_like=True):
+class Chunk(msgspec.Struct, array_like=True, gc=False):
     """Everything about the posts of some neighbouring windows."""
 
     start_ms: int  # start of the first window with a row

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 
-from agents.ingest import BLIND_S, LONGEST_GRACE_S, IngestHandler, _Owned
+from agents.ingest import BLIND_S, LONGEST_GRACE_S, IngestHandler, _Owned, meets_the_end_of_a_second
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -38,6 +38,14 @@ def test_after_a_broker_that_did_not_answer_silence_counts_anew_and_for_as_long_
     assert (owned.new_s > before_s) == (grace_s > 0)
     owned.look(Place(10, 10, time.monotonic()))
     assert owned.blind_s == pytest.approx(grace_s, abs=0.2), "the first answer does not end it"
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "pass_s", "waits"),
+    [(7.5, 0.02, False), (7.98, 0.02, True), (7.5, 0.2, False), (7.75, 0.2, True), (7.55, 3.0, False), (8.0, 3.0, False)],
+)
+def test_what_is_open_is_told_when_nothing_final_waits_for_it(wall_s: float, pass_s: float, waits: bool) -> None:
+    assert meets_the_end_of_a_second(wall_s, pass_s) is waits
 
 
 def seen(start: int, end: int, dead: int) -> SeenIds:
