@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,7 +15,7 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from agents.checkpoints import Checkpoints
+from agents.checkpoints import Checkpoints, beside
 from agents.detect import DetectHandler, _Owned
 from agents.metrics import Metrics
 from agents.outbox import Outbox
@@ -116,3 +119,12 @@ async def test_nothing_goes_on_behind_a_checkpoint_that_failed() -> None:
     await asyncio.wait([owned.saving])
     with pytest.raises(KafkaTimeoutError):
         await handler.handle(a_batch(tp, 1))
+
+
+async def test_work_on_checkpoints_gives_way_and_nothing_else_does() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0)
+
+    before = priority()
+    assert await beside(priority) == (min(before + 10, 19) if sys.platform == "linux" else before)
+    assert priority() == await asyncio.to_thread(priority) == before
