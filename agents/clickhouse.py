@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from agents.clickhouse_dsn import Target, parse_dsn
 from schemas.errors import ConfigurationError, SinkUnavailable
+from schemas.frames import written
 from schemas.migrations import MIGRATIONS_TABLE, Migration, load_migrations
 from schemas.rows import Columns
 
@@ -90,13 +91,10 @@ class ClickHouse:
         """
         if columns.rows == 0:
             return
-        sink = io.BytesIO()
-        columns.frame.write_ipc_stream(
-            sink, compression="uncompressed" if self._target.embedded else "lz4", compat_level=pl.CompatLevel.oldest()
-        )  # 1
+        data = written(columns.frame, "uncompressed" if self._target.embedded else "lz4").getvalue()  # 1
         self._call(
             lambda client: client.raw_insert(  # 1, 2
-                columns.table, columns.frame.columns, sink.getvalue(), settings=_INSERT_SETTINGS, fmt="ArrowStream"
+                columns.table, columns.frame.columns, data, settings=_INSERT_SETTINGS, fmt="ArrowStream"
             )
         )  # 3
 

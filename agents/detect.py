@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from aiokafka import TopicPartition
 
@@ -79,8 +79,7 @@ class DetectHandler:
             if owned.saving is not None:
                 await owned.saving
             if owned.offset > owned.saved_offset:
-                await self._checkpoint(tp, owned)
-                await cast("asyncio.Task[None]", owned.saving)
+                await (await self._checkpoint(tp, owned))
         await self.outbox.drain()
         self.owned = {}
 
@@ -154,10 +153,11 @@ class DetectHandler:
             await self.outbox.post(sent)
         self._count(done)
 
-    async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> None:
+    async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> asyncio.Task[None]:
         """Holds the state still for as long as it takes to copy what changes in place; packets go on while the rest is done."""
         frozen = await asyncio.to_thread(owned.state.freeze)
         owned.saving = asyncio.create_task(self._save(tp, owned, owned.offset, frozen))
+        return owned.saving
 
     async def _save(self, tp: TopicPartition, owned: _Owned, offset: int, frozen: Frozen) -> None:
         sections = await beside(frozen.sections)

@@ -47,7 +47,7 @@ from streams.segment_table import IngestParams
 
 PROVISIONAL_MS = 500
 PROVISIONAL_REST = 19  # times as long as a pass over the open segments took, until the next: what is final must not wait for it
-LONGEST_REST_S = 1.5  # a stream that stops is counted within two seconds
+LONGEST_REST_S = 1.5  # with the wait below, a stream that stops is counted within two seconds and the pass
 LONGEST_WAIT_S = 0.4  # of a provisional pass for the end of a second
 IDLE_MS = 2_000  # a source with nothing new for so long holds nobody back
 CAUGHT_UP_S = 1.0
@@ -105,6 +105,11 @@ class _Owned:
 def meets_the_end_of_a_second(wall_s: float, pass_s: float) -> bool:
     """Whether a pass begun now would be under way when the second ends and the segments of live partitions with it."""
     return wall_s % 1.0 > 1.0 - min(1.5 * pass_s, LONGEST_WAIT_S)
+
+
+def rest_after(pass_s: float) -> float:
+    """How long no other pass over open segments begins: they take a twentieth of the time, but a stream may have stopped."""
+    return min(pass_s * PROVISIONAL_REST, LONGEST_REST_S)
 
 
 class IngestHandler:
@@ -211,7 +216,7 @@ class IngestHandler:
         found = await asyncio.to_thread(provisional_all, list(asked.values()), int(time.time() * 1000), watchlist, params)
         done_s = time.monotonic()
         self._pass_s = done_s - now_s
-        self._provisional_again_s = done_s + min(self._pass_s * PROVISIONAL_REST, LONGEST_REST_S)
+        self._provisional_again_s = done_s + rest_after(self._pass_s)
         for tp, done in zip(asked, found, strict=True):
             await self._send(tp, done, behind=self.owned[tp].is_behind())
 

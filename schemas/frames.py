@@ -54,7 +54,7 @@ def to_bytes(frame: pl.DataFrame) -> bytes:
     return written(frame, "zstd").getvalue()
 
 
-def written(frame: pl.DataFrame, compression: Literal["zstd", "uncompressed"]) -> io.BytesIO:
+def written(frame: pl.DataFrame, compression: Literal["zstd", "lz4", "uncompressed"]) -> io.BytesIO:
     """The frame as an Arrow IPC stream to be read.
 
     The writer keeps the frame's lock while it waits for the interpreter, and whoever has the interpreter and asks that frame for

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 
-from agents.ingest import BLIND_S, LONGEST_GRACE_S, IngestHandler, _Owned, meets_the_end_of_a_second
+from agents.ingest import BLIND_S, LONGEST_GRACE_S, LONGEST_WAIT_S, IngestHandler, _Owned, meets_the_end_of_a_second, rest_after
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -46,6 +46,12 @@ def test_after_a_broker_that_did_not_answer_silence_counts_anew_and_for_as_long_
 )
 def test_what_is_open_is_told_when_nothing_final_waits_for_it(wall_s: float, pass_s: float, waits: bool) -> None:
     assert meets_the_end_of_a_second(wall_s, pass_s) is waits
+
+
+def test_passes_over_open_segments_rest_for_long_but_not_until_a_stream_that_stopped_is_forgotten() -> None:
+    for pass_s in (0.001, 0.02, 0.07):
+        assert pass_s / (pass_s + rest_after(pass_s)) == pytest.approx(0.05)
+    assert rest_after(60.0) + LONGEST_WAIT_S < 2.0
 
 
 def seen(start: int, end: int, dead: int) -> SeenIds:

@@ -42,9 +42,7 @@ def test_a_pass_over_several_partitions_says_of_each_what_one_alone_says(
     rng = random.Random(seed)
     segments = SegmentParams(segment_records=50)
     params = IngestParams(sources=4, partitions=3, author_key=b"a key for the tests", segments=segments)
-    together, alone = (
-        [resume(number, "raw", number, 0, (), params) for number in range(params.sources)] for _ in range(2)
-    )  # two sets of states
+    together, alone = ([resume(number, "raw", number, 0, (), params) for number in range(params.sources)] for _ in range(2))
     finals = 0
     for arrived in rounds(rng, [make_log(rng) for _ in range(params.sources)]):
         columns = {source: Columns.of(records) for source, records in arrived.items()}
