@@ -110,4 +110,5 @@ clean: ## remove all that was made here: .venv, caches, build/
 
 .venv/.installed: .venv/.locked pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m streams.warm
 	@touch $@

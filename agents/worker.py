@@ -32,6 +32,7 @@ from agents.watchlist_follower import WatchlistFollower
 from agents.web import Web
 from schemas.errors import BrokerUnavailable, SinkUnavailable
 from schemas.topics import MAX_MESSAGE_BYTES
+from streams.warm import warm_up
 
 PROVISIONAL_PAGE_S = 0.5
 MAX_RECORDS = {
@@ -50,6 +51,7 @@ _log = logging.getLogger(__name__)
 def run_worker(settings: Settings, agents: frozenset[str]) -> int:
     """Runs the agents until SIGTERM or SIGINT: 0. Raises what stopped them otherwise; nothing is committed that was not done."""
     _configure_logging(settings)
+    warm_up()
     return asyncio.run(_run(settings, agents))
 
 

@@ -17,7 +17,8 @@ import polars as pl
 from schemas import frames
 from schemas.packets import PACKET_FACETS, PACKET_TERMS
 from schemas.windows import WINDOW_MS
-from streams.samples import Places, hashes, places
+from streams.count_cells import Posts, count_cells
+from streams.samples import hashes, places
 from streams.terms import PostTerms
 
 POSTS: dict[str, pl.DataType] = {
@@ -38,7 +39,6 @@ POSTS: dict[str, pl.DataType] = {
 KEYS = ["segment", "window_start_ms", "term"]
 
 _Integers = npt.NDArray[np.integer[Any]]
-_Keys = npt.NDArray[np.uint64]
 
 
 def event_times(created_ms: pl.Expr, log_ms: pl.Expr) -> pl.Expr:
@@ -59,21 +59,16 @@ def count_terms(posts: pl.DataFrame, terms: PostTerms) -> Counted:
         return Counted(frames.empty(PACKET_TERMS), np.empty(0, dtype=np.uint32))
     groups = _groups(posts)
     where = places(posts["source"].to_numpy(), posts["offset"].to_numpy())
-    order = np.argsort(hashes(where))
-    rank = np.empty(order.size, dtype=np.uint64)
-    rank[order] = np.arange(order.size, dtype=np.uint64)
-    bits = _Bits(len(terms.vocabulary), order.size)
-    keys = np.sort(bits.pack(groups.of_post[terms.rows], terms.codes, rank[terms.rows]))
-    rows = order[bits.last(keys)]
-    starts = _starts(bits.cells(keys))
-    events = np.diff(starts, append=keys.size)
-    first = keys[starts]
-    cells = {"segment": groups.segment[bits.group(first)], "window_start_ms": groups.window_ms[bits.group(first)]}
-    codes = bits.code(first)
-    sums = {name: np.add.reduceat(values[rows], starts) for name, values in _facts(posts).items()}
-    lists = {"authors": _authors(posts["author_hash"], rows, events), "samples": _samples(where[rows], starts, events)}
-    table = pl.DataFrame({**cells, "term": terms.vocabulary.gather(codes), "events": events, **sums, **lists})
-    return Counted(_as(PACKET_TERMS, table), codes)
+    authors = posts["author_hash"]
+    facts = _facts(posts)
+    table = Posts(groups.of_post, _own(facts), _own(authors.fill_null(0)), _own(authors.is_not_null()), where)
+    sizes, keep = (groups.segment.size, len(terms.vocabulary)), (frames.SKETCH_SIZE, frames.SAMPLES_PER_ROW)
+    found = count_cells(table, np.argsort(hashes(where)), terms.rows, terms.codes, sizes, keep)
+    cells = {"segment": groups.segment[found.groups], "window_start_ms": groups.window_ms[found.groups]}
+    sums = dict(zip(facts.columns, found.sums, strict=True))
+    lists = {"authors": _lists(found.authors, found.author_counts), "samples": _lists(found.samples, found.sample_counts)}
+    rows = pl.DataFrame({**cells, "term": terms.vocabulary.gather(found.codes), "events": found.events, **sums, **lists})
+    return Counted(_as(PACKET_TERMS, rows), found.codes)
 
 
 def count_facets(posts: pl.DataFrame, terms: PostTerms) -> Counted:
@@ -86,19 +81,24 @@ def count_facets(posts: pl.DataFrame, terms: PostTerms) -> Counted:
     groups, (kinds, kind_of_post) = _groups(posts), _facets(posts)
     facets = np.concatenate([of_post[terms.rows[at]] for of_post in kind_of_post])
     pairs = np.tile(at, len(kind_of_post))[facets > 0]
-    bits = _Bits(len(terms.vocabulary), len(kinds))
-    keys = np.sort(bits.pack(groups.of_post[terms.rows[pairs]], terms.codes[pairs], facets[facets > 0].astype(np.uint64)))
-    starts = _starts(keys)
-    first = keys[starts]
-    found = bits.code(first)
+    codes_of, facets_of = len(terms.vocabulary), len(kinds)  # far below 2^63 together with the groups of a pass
+    keys = (groups.of_post[terms.rows[pairs]] * codes_of + terms.codes[pairs]) * facets_of + facets[facets > 0]
+    found, events = np.unique(keys, return_counts=True)
+    cells, facet = np.divmod(found, facets_of)
+    group, code = np.divmod(cells, codes_of)
     table = {
-        "segment": groups.segment[bits.group(first)],
-        "window_start_ms": groups.window_ms[bits.group(first)],
-        "term": terms.vocabulary.gather(found),
-        "facet": kinds.gather(bits.last(first)),
-        "events": np.diff(starts, append=keys.size),
+        "segment": groups.segment[group],
+        "window_start_ms": groups.window_ms[group],
+        "term": terms.vocabulary.gather(code),
+        "facet": kinds.gather(facet),
+        "events": events,
     }
-    return Counted(_as(PACKET_FACETS, pl.DataFrame(table)), found)
+    return Counted(_as(PACKET_FACETS, pl.DataFrame(table)), code)
+
+
+def _own(values: pl.DataFrame | pl.Series) -> npt.NDArray[Any]:
+    """The values as an array that may be written, row by row: for each kind of array a loop is compiled anew."""
+    return np.array(values.to_numpy(), order="C")
 
 
 def _as(columns: dict[str, pl.DataType], table: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +111,7 @@ class _Groups:
 
     segment: _Integers
     window_ms: _Integers
-    of_post: _Keys
+    of_post: npt.NDArray[np.int64]
 
 
 def _groups(posts: pl.DataFrame) -> _Groups:
@@ -119,41 +119,13 @@ def _groups(posts: pl.DataFrame) -> _Groups:
     keys = segment * 2**32 + event_ms // WINDOW_MS  # times are far below 2^32 windows
     found, of_post = np.unique(keys, return_inverse=True)
     segments = (found + 2**31) >> 32  # of a time before 1970 too
-    return _Groups(segments, (found - segments * 2**32) * WINDOW_MS, of_post.astype(np.uint64))
+    return _Groups(segments, (found - segments * 2**32) * WINDOW_MS, of_post)
 
 
-class _Bits:
-    """Three small numbers as one of 64 bits, that sorts by the first, then the second, then the third."""
-
-    def __init__(self, codes: int, lasts: int) -> None:
-        self._code, self._last = np.uint64(codes.bit_length()), np.uint64(lasts.bit_length())
-        self._codes, self._lasts = np.uint64((1 << codes.bit_length()) - 1), np.uint64((1 << lasts.bit_length()) - 1)
-
-    def pack(self, group: _Keys, code: _Integers, last: _Keys) -> _Keys:
-        return (((group << self._code) | code.astype(np.uint64)) << self._last) | last
-
-    def cells(self, keys: _Keys) -> _Keys:
-        return keys >> self._last
-
-    def group(self, keys: _Keys) -> _Integers:
-        return (keys >> (self._last + self._code)).astype(np.int64)
-
-    def code(self, keys: _Keys) -> _Integers:
-        return ((keys >> self._last) & self._codes).astype(np.uint32)
-
-    def last(self, keys: _Keys) -> _Integers:
-        return (keys & self._lasts).astype(np.int64)
-
-
-def _starts(cells: _Keys) -> _Integers:
-    """Where each run of equal values begins."""
-    return np.concatenate([[0], np.flatnonzero(cells[1:] != cells[:-1]) + 1])
-
-
-def _facts(posts: pl.DataFrame) -> dict[str, _Integers]:
+def _facts(posts: pl.DataFrame) -> pl.DataFrame:
     """What is summed, of each post."""
     kind = pl.col("kind")
-    table = posts.select(
+    return posts.select(
         kind.is_in(["post", "quote"]).cast(pl.Int64).alias("originals"),
         (kind == "reply").cast(pl.Int64).alias("replies"),
         (kind == "repost").cast(pl.Int64).alias("reposts"),
@@ -162,32 +134,6 @@ def _facts(posts: pl.DataFrame) -> dict[str, _Integers]:
         pl.col("sentiment_milli").fill_null(0),
         pl.col("followers").fill_null(0).alias("reach"),
     )
-    return {column.name: column.to_numpy() for column in table}
-
-
-def _authors(hashes: pl.Series, rows: _Integers, events: _Integers) -> pl.Series:
-    """Of each cell the SKETCH_SIZE smallest distinct hashes, ascending. `rows`: the posts of one cell after the other."""
-    distinct = hashes.drop_nulls().unique().sort()
-    place = distinct.search_sorted(hashes).to_numpy().astype(np.uint64)
-    cell = np.repeat(np.arange(events.size, dtype=np.uint64), events)
-    known = hashes.is_not_null().to_numpy()[rows]
-    bits = np.uint64(max(len(distinct), 1).bit_length())
-    keys = np.sort((cell[known] << bits) | place[rows[known]])
-    if keys.size:
-        keys = keys[_starts(keys)]
-    cells = keys >> bits
-    counts = np.bincount(cells.astype(np.int64), minlength=events.size)
-    if counts.max(initial=0) > frames.SKETCH_SIZE:
-        within = np.arange(keys.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        keys, counts = keys[within < frames.SKETCH_SIZE], np.minimum(counts, frames.SKETCH_SIZE)
-    values = distinct.to_numpy()[(keys & np.uint64((1 << int(bits)) - 1)).astype(np.int64)]
-    return _lists(values, counts)
-
-
-def _samples(where: Places, starts: _Integers, events: _Integers) -> pl.Series:
-    """Of each cell the first SAMPLES_PER_ROW places: they come by hash."""
-    within = np.arange(where.size) - np.repeat(starts, events)
-    return _lists(where[within < frames.SAMPLES_PER_ROW], np.minimum(events, frames.SAMPLES_PER_ROW))
 
 
 def _lists(values: npt.NDArray[Any], counts: _Integers) -> pl.Series:
@@ -201,15 +147,15 @@ def _lists(values: npt.NDArray[Any], counts: _Integers) -> pl.Series:
     return filled.gather(pl.Series(np.where(counts > 0, place, -1)).replace(-1, None)).fill_null([])
 
 
-def _facets(posts: pl.DataFrame) -> tuple[pl.Series, list[_Keys]]:
+def _facets(posts: pl.DataFrame) -> tuple[pl.Series, list[_Integers]]:
     """All facets, sorted, from place 1 on, and per kind of facet which one each post has; 0: none."""
     kinds, of_post = [pl.Series("facet", [""])], []
     for name in ("community", "lang", "platform"):
         values = posts[name].fill_null("")
         distinct = values.unique().sort()
-        places = np.zeros(len(distinct), dtype=np.uint64)
+        places = np.zeros(len(distinct), dtype=np.int64)
         said = distinct.filter(distinct != "")
-        places[len(distinct) - len(said) :] = np.arange(len(said), dtype=np.uint64) + np.uint64(sum(map(len, kinds)))
+        places[len(distinct) - len(said) :] = np.arange(len(said)) + sum(map(len, kinds))
         kinds.append((f"{name}:" + said).alias("facet"))
         of_post.append(places[distinct.search_sorted(values).to_numpy()] if len(distinct) > 1 else np.full(len(values), places[0]))
     return pl.concat(kinds), of_post

@@ -69,7 +69,7 @@ def enrich(posts: pl.DataFrame, watchlist: CompiledWatchlist, params: EnrichPara
     detected = {"all": names_brand | True, "brands": names_brand, "none": names_brand & False}[params.detect_language]
     lang = fill_languages(stated_languages(posts["lang"]), posts["text"], detected)
     return Enriched(
-        terms=post_terms(occurrences, brands, posts.height, params.max_terms_per_post),
+        terms=post_terms(occurrences, brands, params.max_terms_per_post),
         brands=brands,
         lang=lang,
         sentiment_milli=sentiment_milli(posts["text"], lang, names_brand),

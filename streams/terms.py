@@ -22,51 +22,44 @@ from left to right; at each place the first of these that fits:
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from streams.characters import character_flags
 from streams.stopwords import STOP_WORDS
-from streams.text import HAN, HANGUL, KATAKANA, NO_SPACES, SOUTH_EAST
+from streams.term_scan import by_name, choose, names, scan
 
 ALL_POSTS = "all:posts"
-_KINDS = ("all", "brand", "hashtag", "mention", "domain", "keyword")  # which terms a crowded post keeps
 TERMS = {"row": pl.UInt32(), "term": pl.String()}
 
-_HANDLE = r"[a-z0-9_]+(?:[.-][a-z0-9_]+)*"
-_URL = r'https?://[^\s"<>\x{e00}-\x{eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}\x{2e80}-\x{d7ff}\x{20000}-\x{3ffff}]+'
-_WORD = r"\p{L}\p{M}\p{N}_"
-_RUN = rf"[{_WORD}#@&]"
-_CHUNK = rf"{_URL}|@{_HANDLE}(?:@{_HANDLE})?{_RUN}*|{_RUN}+"
-# The same for ASCII, where runs that can hold no term (one or two letters) need not be found.
-_ASCII_CHUNK = rf'https?://[^\s"<>]+|@{_HANDLE}(?:@{_HANDLE})?[a-z0-9_#@&]*|[#@&_][a-z0-9_#@&]+|[a-z0-9_#@&]{{3,}}'
-_PIECE = rf"[#@&]*[{_WORD}]+"
-_LETTERS = rf"[{HAN}]+|[{KATAKANA}]+|[{SOUTH_EAST}]+|[\p{{L}}\p{{M}}\p{{N}}--[{NO_SPACES}]]+"
-_HOST = rf"^https?://(?:[^/?#]*@)?(?:www\.)?([{_WORD}](?:[{_WORD}.-]*[{_WORD}])?)"
-_PLAIN_URL = r"^https?://[a-z0-9]+(?:[.-]+[a-z0-9]+)*(?:[/?#][!-~--[\"<>]]*)?$"
-_MENTION = rf"^@({_HANDLE}(?:@{_HANDLE})?)(?:$|[#@&{NO_SPACES}{HANGUL}])"
-
-_EDGES = "!\"$%'()*+,-./:;<=>?[\\]^`{|}~"  # ASCII without what a chunk can hold
-_SHORTEST = 2  # bytes of text that can hold a term: `#a`
-_MAX_SPACELESS_CHARS = 512  # finding the n-th character costs n, so a run of 20,000 would cost 200 ms
-# (script, how many neighbours make a term)
-_NEIGHBOURS = ((HAN, 2), (SOUTH_EAST, 4))
-_STOP_WORDS = pl.Series(sorted(STOP_WORDS))
+_KINDS = (b"domain:", b"hashtag:", b"keyword:", b"mention:")  # as streams.term_scan numbers them
+_PREFIXES = np.frombuffer(b"".join(_KINDS), dtype=np.uint8)
+_PREFIX_STARTS = np.cumsum([0, *map(len, _KINDS)])
+_STOP_TEXT = " ".join(sorted(STOP_WORDS)).encode()
+_SEED = secrets.randbits(32)  # results do not depend on it, but nobody can send terms that all fall into one place of the table
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
-    """Which terms stand in which rows: parallel arrays in no order, repeats included."""
+    """Which terms stand in which text: the codes of each text in order of place, each once, one text after the other."""
 
-    rows: npt.NDArray[np.uint32]
     codes: npt.NDArray[np.uint32]
     """Position of the term in `vocabulary`."""
-    places: npt.NDArray[np.uint32]
-    """Ascending with the place in the row's text; terms between the same two spaces share it, and come in order."""
+    ends: npt.NDArray[np.int64]
+    """Where each text's codes end."""
     vocabulary: pl.Series
     """Distinct terms, sorted."""
+    kind_starts: npt.NDArray[np.int64]
+    """Where domains, hashtags, keywords and mentions begin in it, and where it ends."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The text of each code."""
+        return np.repeat(np.arange(self.ends.size), np.diff(self.ends, prepend=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,165 +83,28 @@ class PostTerms:
 
 
 def find_terms(texts: pl.Series, max_term_chars: int) -> Occurrences:
-    """Hashtags, mentions, domains and keywords of normalised texts.
+    """Hashtags, mentions, domains and keywords of normalised texts, which are not null."""
+    lines = [_STOP_TEXT, *texts.cast(pl.Binary).to_list()]
+    data = np.frombuffer(b"\n".join(lines), dtype=np.uint8)
+    line_ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1) - 1
+    found = scan(data, line_ends, character_flags(), max_term_chars, _SEED)
+    terms = found.terms[found.stops :]
+    order = by_name(data, terms)
+    rank = np.empty(order.size, dtype=np.uint32)
+    rank[order] = np.arange(order.size, dtype=np.uint32)
+    said = names(data, terms, order, _PREFIXES, _PREFIX_STARTS).tobytes().decode()
+    vocabulary = pl.Series(said.split("\n")[:-1], dtype=pl.String)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(terms[:, 0], minlength=len(_KINDS)))])
+    return Occurrences(rank[found.ids - np.uint32(found.stops)], found.ends[1:], vocabulary, starts)
 
-    No chunk holds white space, so each distinct piece between spaces is looked into once: posts repeat each other's words.
-    """
-    rows = pl.DataFrame({"row": np.arange(len(texts), dtype=np.uint32), "text": texts.rename("text").str.split(" ")})
-    pieces = rows.explode("text").filter(pl.col("text").str.len_bytes() >= _SHORTEST)
-    distinct = pieces.select("text", at=pl.int_range(pl.len(), dtype=pl.UInt32)).group_by("text").agg("at")
-    found = _terms_of_pieces(distinct["text"], max_term_chars)
-    vocabulary = found["term"].unique().sort()
-    codes = pl.DataFrame({"term": vocabulary, "code": np.arange(len(vocabulary), dtype=np.uint32)})
-    at = distinct["at"].gather(found["number"])
-    placed = found.join(codes, on="term", maintain_order="left").select("code", at=at).explode("at")
-    places = placed["at"].to_numpy()
-    return Occurrences(pieces["row"].to_numpy()[places], placed["code"].to_numpy(), places, vocabulary)
 
-
-def post_terms(occurrences: Occurrences, brands: pl.DataFrame, posts: int, max_terms: int) -> PostTerms:
-    """The terms of each of `posts` rows, with `all:posts` for every row and `brand:` for each row of `brands`."""
+def post_terms(occurrences: Occurrences, brands: pl.DataFrame, max_terms: int) -> PostTerms:
+    """The terms of each text, `all:posts` of every one and `brand:` of each row of `brands`, which is sorted by row and brand."""
     named = brands["brand"].unique().sort()
     vocabulary = pl.concat([pl.Series([ALL_POSTS]), "brand:" + named, occurrences.vocabulary])  # sorted: a < b < d < h < k < m
     brand_codes = named.search_sorted(brands["brand"]).to_numpy().astype(np.uint32) + np.uint32(1)
-    shifted = occurrences.codes + np.uint32(len(named) + 1)
-    brand_rows = brands["row"].to_numpy()
-    keys = _keys(
-        np.concatenate([np.arange(posts, dtype=np.uint32), brand_rows, occurrences.rows]),
-        np.concatenate([np.zeros(posts, np.uint32), brand_codes, shifted]),
-    )
-    distinct = _distinct(keys)
-    counts = np.bincount(_row_of(distinct), minlength=posts)
-    if counts.max(initial=0) > max_terms:
-        crowded = counts > max_terms
-        order = np.argsort(occurrences.places[crowded[occurrences.rows]], kind="stable")
-        in_order = np.concatenate(
-            [keys[: posts + len(brand_rows)], keys[posts + len(brand_rows) :][crowded[occurrences.rows]][order]]
-        )
-        kept = _first_terms(in_order[crowded[_row_of(in_order)]], vocabulary, max_terms)
-        distinct = np.sort(np.concatenate([distinct[~crowded[_row_of(distinct)]], kept]))
-    return PostTerms(_row_of(distinct).astype(np.uint32), distinct.astype(np.uint32), vocabulary)
-
-
-def _keys(rows: npt.NDArray[np.uint32], codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    return (rows.astype(np.uint64) << np.uint64(32)) | codes
-
-
-def _distinct(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Sorted; np.unique takes ten times as long."""
-    ordered = np.sort(keys)
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
-
-
-def _row_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    return (keys >> np.uint64(32)).astype(np.int64)
-
-
-def _first_terms(keys: npt.NDArray[np.uint64], vocabulary: pl.Series, max_terms: int) -> npt.NDArray[np.uint64]:
-    """Of each row the `max_terms` distinct keys that come first by kind, then by place; keys come in order of place."""
-    frame = pl.DataFrame({"row": _row_of(keys), "key": keys}).unique(maintain_order=True)
-    kind = vocabulary.gather(frame["key"].to_numpy().astype(np.uint32)).str.extract("^([a-z]+):")
-    frame = frame.with_columns(kind.replace_strict(list(_KINDS), list(range(len(_KINDS)))).alias("kind"))
-    return frame.sort("row", "kind", maintain_order=True).group_by("row", maintain_order=True).head(max_terms)["key"].to_numpy()
-
-
-def _terms_of_pieces(pieces: pl.Series, max_term_chars: int) -> pl.DataFrame:
-    """Every term (`term`) of every piece (`number`, its position), in order of place within the piece.
-
-    Most pieces are a word, a handle, a hashtag or a url and nothing else, and need no cutting into chunks.
-    """
-    table = pl.DataFrame({"number": np.arange(len(pieces), dtype=np.uint32), "value": pieces})
-    bare = pl.col("value").str.strip_chars(_EDGES)  # what is cut off is part of no term, but for urls
-    table = table.with_columns(bare=bare, has_url=pl.col("value").str.contains("://", literal=True))
-    is_word = ~table["bare"].str.contains("[^a-z0-9]") & ~table["has_url"]
-    rest = table.filter(~is_word).with_columns(
-        tag=pl.when(~pl.col("has_url")).then(pl.col("bare").str.extract("^([#@][a-z0-9_]+)$")),
-        is_url=pl.col("has_url") & pl.col("value").str.contains(_PLAIN_URL),
-    )
-    tags, urls = rest.filter(pl.col("tag").is_not_null()), rest.filter("is_url")
-    is_hashtag = pl.col("tag").str.starts_with("#")
-    name = pl.col("tag").str.slice(1).alias("value")
-    kinds = {
-        "keyword": _keywords(table.filter(is_word).select("number", value="bare")),
-        "hashtag": tags.filter(is_hashtag).select("number", name).filter(pl.col("value").str.contains("[a-z]")),
-        "mention": tags.filter(~is_hashtag).select("number", name),
-        "domain": urls.select("number", pl.col("value").str.extract(_HOST)).filter(pl.col("value").str.contains(".", literal=True)),
-    }
-    plain = [_named(kind, found, max_term_chars) for kind, found in kinds.items()]
-    others = rest.filter(pl.col("tag").is_null() & ~pl.col("is_url"))
-    chunks = _chunks(others["value"])
-    found = _terms_of_chunks(chunks["chunk"], max_term_chars).sort("number", maintain_order=True)
-    of_piece = others["number"].gather(chunks["row"].gather(found["number"]))
-    return pl.concat([*plain, found.with_columns(number=of_piece)])
-
-
-def _named(kind: str, found: pl.DataFrame, max_term_chars: int) -> pl.DataFrame:
-    value = pl.col("value")
-    return found.filter(value.str.len_chars() <= max_term_chars).select("number", term=pl.lit(f"{kind}:") + value)
-
-
-def _chunks(texts: pl.Series) -> pl.DataFrame:
-    frame = pl.DataFrame({"row": pl.int_range(len(texts), dtype=pl.UInt32, eager=True), "chunk": texts})
-    text = pl.col("chunk")
-    ascii_only = text.str.len_bytes() == text.str.len_chars()
-    apart = text.str.replace_all(rf"([{NO_SPACES}])(https?://)", "${1} ${2}")
-    plain = frame.filter(ascii_only).with_columns(text.str.extract_all(_ASCII_CHUNK))
-    other = frame.filter(~ascii_only).with_columns(apart.str.extract_all(_CHUNK))
-    return pl.concat([plain.explode("chunk").drop_nulls(), other.explode("chunk").drop_nulls()])
-
-
-def _terms_of_chunks(chunks: pl.Series, max_term_chars: int) -> pl.DataFrame:
-    """Every term (`term`) of every chunk (`number`, its position)."""
-    frame = pl.DataFrame({"number": np.arange(len(chunks), dtype=np.uint32), "value": chunks})
-    value = pl.col("value")
-    is_url = value.str.starts_with("http") & value.str.contains("://", literal=True)
-    is_plain = ~value.str.contains(rf"[#@&_:{NO_SPACES}]")
-    urls, rest = frame.filter(is_url), frame.filter(~is_url & ~is_plain)
-    is_handle = value.str.contains(rf"^@{_HANDLE}")
-    handles, pieces = rest.filter(is_handle), _pieces(rest.filter(~is_handle))
-    kinds = {
-        "hashtag": _hashtags(pieces),
-        "mention": handles.with_columns(value.str.extract(_MENTION)),
-        "domain": urls.with_columns(value.str.extract(_HOST)).filter(value.str.contains(".", literal=True)),
-        "keyword": _keywords(pl.concat([frame.filter(is_plain), _words(pieces)])),
-    }
-    return pl.concat([_named(kind, found.select("number", "value"), max_term_chars) for kind, found in kinds.items()])
-
-
-def _pieces(runs: pl.DataFrame) -> pl.DataFrame:
-    """Runs cut before each sign: `signs` and the word characters `value` behind them; `first` in its run or not."""
-    cut = runs.with_columns(pl.col("value").str.extract_all(_PIECE)).explode("value").drop_nulls()
-    signs = pl.col("value").str.extract("^([#@&]*)")
-    return cut.with_columns(
-        signs=signs, value=pl.col("value").str.strip_chars_start("#@&"), first=pl.col("number").is_first_distinct()
-    )
-
-
-def _hashtags(pieces: pl.DataFrame) -> pl.DataFrame:
-    before = pl.when("first").then(pl.col("signs").str.contains("(?:^|[#@])#$")).otherwise(pl.col("signs").str.contains("[#@]#$"))
-    return pieces.filter(before & pl.col("value").str.contains(r"\p{L}")).select("number", "value")
-
-
-def _words(pieces: pl.DataFrame) -> pl.DataFrame:
-    free = pieces.filter(~pl.col("signs").str.contains("[#@]$"))
-    words = free.select("number", pl.col("value").str.extract_all(_LETTERS)).explode("value").drop_nulls().with_row_index("place")
-    if not words["value"].str.contains(f"^[{NO_SPACES}]").any():
-        return words.select("number", "value")
-    for script, size in _NEIGHBOURS:
-        inside = pl.col("value").str.contains(rf"^[{script}]")
-        words = pl.concat([words.filter(~inside), _neighbours(words.filter(inside), size)])
-    return words.sort("place", maintain_order=True).select("number", "value")
-
-
-def _neighbours(runs: pl.DataFrame, size: int) -> pl.DataFrame:
-    starts = pl.int_ranges(0, pl.col("value").str.len_chars().cast(pl.Int64) - size + 1)
-    apart = (
-        runs.with_columns(pl.col("value").str.head(_MAX_SPACELESS_CHARS)).with_columns(start=starts).explode("start").drop_nulls()
-    )
-    return apart.select("place", "number", pl.col("value").str.slice(pl.col("start"), size))
-
-
-def _keywords(words: pl.DataFrame) -> pl.DataFrame:
-    value = pl.col("value")
-    long_enough = (value.str.len_chars() >= 3) | value.str.contains("^[\u1100-\U0010ffff]{2}$")
-    return words.filter(long_enough & ~value.is_in(_STOP_WORDS.implode()) & value.str.contains(r"\p{L}"))
+    brand_ends = np.cumsum(np.bincount(brands["row"].to_numpy(), minlength=occurrences.ends.size))
+    shift = len(named) + 1
+    ends, codes = occurrences.ends, occurrences.codes + np.uint32(shift)
+    rows, chosen = choose(ends, codes, brand_ends, brand_codes, occurrences.kind_starts + shift, max_terms)
+    return PostTerms(rows, chosen, vocabulary)

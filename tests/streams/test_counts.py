@@ -47,7 +47,7 @@ def tables(drawn: list[Post]) -> tuple[pl.DataFrame, PostTerms]:
         for i, (seg, ms, kind, author, term) in enumerate(drawn)
     ]
     brands = pl.DataFrame({"row": range(len(drawn)), "brand": [f"b{term}" for *_, term in drawn]}, schema=BRANDS)
-    return pl.DataFrame(rows, schema=POSTS), post_terms(find_terms(pl.Series([], dtype=pl.String), 64), brands, len(drawn), 64)
+    return pl.DataFrame(rows, schema=POSTS), post_terms(find_terms(pl.Series([""] * len(drawn), dtype=pl.String), 64), brands, 64)
 
 
 @given(posts())
