@@ -8,12 +8,14 @@ softly before they are learnt, so a burst widens what is expected a little and a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streams.compiled import compiled
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -57,100 +59,80 @@ class BaselineParams:
             raise ValueError(f"settle_ms must be at most 50,000, the reach of the 10 s counts: {self.settle_ms}")
 
 
-def bin_of(time_ms: Ints | int, scale: int) -> Ints:
-    """Index of the bin of this scale that holds the time."""
-    return np.asarray(time_ms, np.int64) // SCALES_MS[scale]
+class Weights(NamedTuple):
+    """The parameters as compiled functions take them."""
 
+    prior_events: float
+    dispersion: float
+    dispersion_weight: float
+    prior_dispersion: float
+    prior_bins: float
+    clip_sigmas: float
+    clip_events: float
+    clip_leak: float
+    settle_ms: int
 
-def closed_bin(time_ms: Ints | int, scale: int, params: BaselineParams) -> Ints:
-    """Index of the first bin of this scale that is still open at the time; all before it may be learnt."""
-    return bin_of(np.asarray(time_ms, np.int64) - params.settle_ms, scale)
-
-
-def decay(bins: Ints, scale: int, params: BaselineParams) -> Floats:
-    """Weight that is left after so many bins of this scale; one step for any gap."""
-    return np.asarray(np.exp2(-np.maximum(bins, 0) * (SCALES_MS[scale] / params.half_lives_ms[scale])))
+    @classmethod
+    def of(cls, params: BaselineParams) -> Weights:
+        """Those of these parameters."""
+        return cls(*(getattr(params, name) for name in cls._fields))
 
 
 def advance_exposure(exposure: float, bins: int, scale: int, observed: bool, params: BaselineParams) -> float:
     """Discounted number of bins after `bins` more of them, during which there was a log to observe or not."""
-    left = float(decay(np.array(bins), scale, params))
+    rate = SCALES_MS[scale] / params.half_lives_ms[scale]
+    left = math.pow(2.0, -bins * rate)
     if not observed:
         return exposure * left
-    one = float(decay(np.array(1), scale, params))
-    return exposure * left + (1.0 - left) / (1.0 - one)
+    return exposure * left + (1.0 - left) / (1.0 - math.pow(2.0, -rate))
 
 
 def decay_rates(params: BaselineParams) -> Floats:
-    """Per scale: how many times a weight halves in one bin. See `decay`."""
+    """Per scale: how many times a weight halves in one bin."""
     return np.asarray(np.array(SCALES_MS) / np.array(params.half_lives_ms), np.float64)
 
 
-def predict(
-    sums: Floats, pairs: Floats, exposure: Floats | float, prior: Floats | float, params: BaselineParams
-) -> tuple[Floats, Floats]:
+@compiled
+def decayed(value: float, bins: int, rate: float) -> float:
+    """What is left of a value after so many bins; one step for any gap."""
+    return value * math.pow(2.0, -bins * rate) if bins > 0 else value
+
+
+@compiled
+def predict(sums: float, pairs: float, exposure: float, prior: float, weights: Weights) -> tuple[float, float]:
     """Mean and dispersion (variance = mean + dispersion x mean^2) of the next bin, given the discounted sums of the bins before.
 
     `prior` is the dispersion to assume while few bins were seen.
     """
-    known, own = _known(sums, pairs, exposure, params)
-    return known / (exposure + 1.0), _spread(known, own, exposure, prior, params)
-
-
-def predict_scales(sums: Floats, pairs: Floats, exposure: Sequence[float], params: BaselineParams) -> tuple[Floats, Floats]:
-    """`predict` for every scale (columns); what a scale does not know yet it takes from the next shorter one.
-
-    Dispersion falls with the length of the scale if bins are independent and stays if they are not: the middle is assumed.
-    """
-    known, own = _known(sums, pairs, np.array(exposure), params)
-    spreads = np.empty_like(known)
-    prior: Floats | float = params.prior_dispersion
-    for scale, bins in enumerate(exposure):
-        if scale:
-            prior = spreads[:, scale - 1] * np.sqrt(SCALES_MS[scale - 1] / SCALES_MS[scale])
-        spreads[:, scale] = _spread(known[:, scale], own[:, scale], bins, prior, params)
-    return known / (np.array(exposure) + 1.0), spreads
-
-
-def _known(sums: Floats, pairs: Floats, exposure: Floats | float, params: BaselineParams) -> tuple[Floats, Floats]:
-    """The sums with their prior, and the dispersion that they show."""
-    own = np.maximum(pairs * exposure / np.maximum(sums, 1e-9) ** 2 - 1.0, 0.0)
-    return sums + params.prior_events, np.maximum(own * sums / (sums + params.dispersion_weight), params.dispersion)
-
-
-def _spread(known: Floats, own: Floats, exposure: Floats | float, prior: Floats | float, params: BaselineParams) -> Floats:
-    spread = (exposure * own + params.prior_bins * prior) / (exposure + params.prior_bins)
+    own = max(pairs * exposure / max(sums, 1e-9) ** 2 - 1.0, 0.0)
+    known = sums + weights.prior_events
+    own = max(own * sums / (sums + weights.dispersion_weight), weights.dispersion)
+    spread = (exposure * own + weights.prior_bins * prior) / (exposure + weights.prior_bins)
     # Neither is the mean known better than its own error: 1 / events of chance, spread / bins of change.
-    return spread + spread / (exposure + 1.0) + 1.0 / known
+    return known / (exposure + 1.0), spread + spread / (exposure + 1.0) + 1.0 / known
 
 
-def clip(counts: Floats, mean: Floats, dispersion: Floats, params: BaselineParams) -> Floats:
-    """The counts as the baseline learns them."""
-    limit = mean + params.clip_sigmas * np.sqrt(mean + dispersion * mean**2) + params.clip_events
-    counts = np.maximum(counts, 0.0)
-    return np.where(counts > limit, limit + params.clip_leak * (counts - limit), counts)
+@compiled
+def clip(count: float, mean: float, dispersion: float, weights: Weights) -> float:
+    """The count as the baseline learns it."""
+    limit = mean + weights.clip_sigmas * math.sqrt(mean + dispersion * mean**2) + weights.clip_events
+    count = max(count, 0.0)
+    return limit + weights.clip_leak * (count - limit) if count > limit else count
 
 
-def surprise(counts: Floats, mean: Floats, dispersion: Floats) -> Floats:
-    """-log10 of the chance of at least `counts` events, between 0 and 999; never more than the exact value.
+@compiled
+def surprise(count: float, mean: float, dispersion: float) -> float:
+    """-log10 of the chance of at least `count` events, between 0 and 999; never more than the exact value.
 
     The tail of the negative binomial is bounded by a geometric series from its first term, which is within a factor of two
     where it matters and needs no incomplete beta function.
     """
+    if count <= mean:
+        return 0.0
     shape = 1.0 / dispersion
-    total, own, factorial = _log_gamma(np.stack([counts + shape, shape, counts + 1.0]))
-    log_first = total - own - factorial
-    log_first -= shape * np.log1p(mean * dispersion) + counts * np.log1p(shape / mean)
+    log_first = math.lgamma(count + shape) - math.lgamma(shape) - math.lgamma(count + 1.0)
+    log_first -= shape * math.log1p(mean * dispersion) + count * math.log1p(shape / mean)
     success = mean / (mean + shape)
-    ratio = np.maximum(success * (counts + shape) / (counts + 1.0), success)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_tail = log_first - np.log1p(-ratio)
-    return np.where(counts > mean, np.clip(-log_tail / np.log(10.0), 0.0, MAX_SCORE), 0.0)
-
-
-def _log_gamma(x: Floats) -> Floats:
-    """log Gamma(x) for x > 0 by Stirling's series at x + 7; absolute error below 1e-9 for x of ordinary size."""
-    z = x + 7.0
-    product = x * (x + 1.0) * (x + 2.0) * (x + 3.0) * (x + 4.0) * (x + 5.0) * (x + 6.0)
-    series = 1.0 / (12.0 * z) - 1.0 / (360.0 * z**3) + 1.0 / (1260.0 * z**5)
-    return np.asarray((z - 0.5) * np.log(z) - z + 0.5 * np.log(2.0 * np.pi) + series - np.log(product))
+    ratio = max(success * (count + shape) / (count + 1.0), success)
+    log_tail = log_first - math.log1p(-ratio)
+    return min(max(-log_tail / math.log(10.0), 0.0), MAX_SCORE)

@@ -1,12 +1,16 @@
 """Loops that no column operation does well, compiled to machine code when first called, and kept on disk for the next process.
 
-A compiled function takes numbers and arrays, no objects, and is checked by tests that run it as plain Python too. It may call only
-compiled functions of its own file: what is kept on disk is made anew when that file changes, not when another one does.
+A compiled function takes numbers, arrays and tuples of them, no objects. What is kept is kept apart for every state of the files
+that hold compiled functions, since one may call those of another. It lies in NUMBA_CACHE_DIR, else beside this file; where neither
+may be written, every process compiles anew (see streams.warm).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
@@ -14,11 +18,26 @@ import numba
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
+_HERE = Path(__file__).parent
+_MARK = b"from streams.compiled import"
+
 
 def compiled(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
-    """The same function, some hundred times as fast; as plain Python it is its `py_func`."""
+    """The same function, some hundred times as fast."""
     try:
-        made = numba.njit(cache=True, error_model="numpy", forceinline=True)(function)
-    except RuntimeError:  # nowhere to keep it: no directory that may be written
+        made = numba.njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:  # nowhere to keep it
         made = numba.njit(error_model="numpy")(function)
     return cast(Callable[_Params, _Result], made)
+
+
+def _keep_apart() -> None:
+    base = os.environ.get("NUMBA_CACHE_DIR")
+    if base or os.access(_HERE, os.W_OK):
+        sources = [data for path in sorted(_HERE.glob("*.py")) if _MARK in (data := path.read_bytes())]
+        state = blake2b(b"".join(sources), digest_size=8).hexdigest()
+        kept = (Path(base) if base else _HERE / "__pycache__") / f"compiled-{state}"
+        numba.config.CACHE_DIR = str(kept)  # type: ignore[attr-defined]  # made at import of numba
+
+
+_keep_apart()

@@ -1,109 +1,22 @@
-"""The life of one surge: what every scale says about a term, when that opens a surge, keeps it open, is news, and ends it."""
+"""The life of one surge: when a verdict opens it, keeps it open, is news, and ends it."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.candidates import MAX_SAMPLES, Phase, Surge
-from streams.baseline import MAX_SCORE, SCALES_MS, Floats, Ints, surprise
+from streams.baseline import SCALES_MS
 from streams.sketches import count_authors, merge_samples
-from streams.surge_params import SurgeParams
-from streams.term_records import Records
-from streams.term_table import Hashes, TermTable
+from streams.surge_params import SurgeParams, least_score, support_of
+from streams.term_table import TermTable
 from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, split
-
-# A surge stays open while any scale up to this one (5 min) or the one that opened it says so: its pauses are not its end.
-_LASTING_SCALE = 2
-
-_LONGEST = len(SCALES_MS) - 1
+from streams.verdict import LASTING_SCALE, LONGEST, TermVerdict, enough
 
 # A window belongs to a surge if it holds more than this many times what was expected.
 _SINCE_RATIO = 2.0
 
-# Counts per hour of all terms for which SurgeParams.score is meant.
-_SCORE_VOLUME = 1000.0
-
 # Enough opinions to call their mean usual.
 _USUAL_MIN_EVENTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What each scale (columns) says about each term (rows) that it may have something to say about."""
-
-    places: Ints  # among the records that were judged
-    keys: Hashes
-    slots: Ints
-    observed: Ints
-    expected: Floats
-    score: Floats
-    volume: Ints  # events of all terms, per scale
-
-    def may_open(self, params: SurgeParams, *, watched: bool, share: float = 1.0) -> NDArray[np.bool_]:
-        """Terms that a scale has seen enough of for a surge, or `share` of it; what else it takes, `open_surge` knows."""
-        enough = _enough(self.observed, self.expected, self.score, self.volume, params, watched=watched, share=share)
-        return np.asarray(enough.any(axis=1))
-
-    def of(self, row: int) -> TermVerdict:
-        """The verdict on one term."""
-        return TermVerdict(int(self.slots[row]), self.observed[row], self.expected[row], self.score[row], self.volume)
-
-
-@dataclass(frozen=True, slots=True)
-class TermVerdict:
-    """What each scale says about one term."""
-
-    slot: int
-    observed: Ints
-    expected: Floats
-    score: Floats
-    volume: Ints
-
-    def best(self, scales: NDArray[np.bool_]) -> int:
-        """Which of these scales says so most clearly; the shortest of equals."""
-        return int(np.argmax(np.where(scales, self.score, -1.0)))
-
-
-def judge(table: TermTable, slots: Ints, records: Records, surging: Ints, params: SurgeParams) -> Verdict:
-    """Scores of the records, of which the last is the total of all, that may open a surge, get a track or have an open surge.
-
-    A term that merely follows all others has no surge: what is expected of it grows with them.
-    """
-    counts = table.observed(records)
-    volume = counts[-1]
-    enough = (counts >= np.minimum(params.support, params.support_watched)).any(axis=1)
-    enough |= counts[:, -1] >= params.warm_events
-    enough[surging], enough[-1] = True, False
-    places = np.flatnonzero(enough)
-    observed, chosen = counts[places], np.append(places, len(records) - 1)
-    if not len(places):
-        nothing = np.zeros(observed.shape)
-        return Verdict(places, records["hash"][places], slots[places], observed, nothing, nothing, volume)
-    means, spreads = table.expected(records[chosen])
-    mean, spread = means[:-1], spreads[:-1]
-    others = volume - observed + params.growth_events
-    growth = others / (np.maximum(means[-1] - mean, 0.0) + params.growth_events)
-    expected = mean * np.clip(growth, 1.0, params.growth_cap)
-    known = np.array([exposure >= params.min_bins for exposure in table.exposure])
-    rare = (observed > expected) & known
-    score = np.zeros_like(expected)
-    score[rare] = surprise(observed[rare].astype(np.float64), expected[rare], spread[rare])
-    heights = table.heights(records[places])
-    if heights is not None:
-        score *= np.where(heights < params.backing, params.unbacked, 1.0)[:, None]
-        score[:, _LONGEST] = np.maximum(score[:, _LONGEST], _lasting(observed, expected, spread, heights, params))
-    return Verdict(places, records["hash"][places], slots[places], observed, expected, score, volume)
-
-
-def _lasting(observed: Ints, expected: Floats, spread: Floats, heights: Floats, params: SurgeParams) -> Floats:
-    """A score for what stands out at every length from minutes to half a day: many terms burst, but few do all day."""
-    deviations = (observed - expected - 1.0) / (np.sqrt(expected + spread * expected**2) + 1.0)
-    together = np.maximum(deviations[:, _LASTING_SCALE], 0.0) * np.maximum(deviations[:, _LONGEST], 0.0) * np.maximum(heights, 0.0)
-    return np.asarray(np.minimum(np.cbrt(together) * params.score_watched / params.lasting, MAX_SCORE))
 
 
 def open_surge(track: Track, verdict: TermVerdict, table: TermTable, params: SurgeParams) -> list[Surge]:
@@ -114,21 +27,21 @@ def open_surge(track: Track, verdict: TermVerdict, table: TermTable, params: Sur
         return []
     if track.faded_ms is not None and now_ms < track.faded_ms + params.cooldown_ms:
         return []
-    enough = _enough(verdict.observed, verdict.expected, verdict.score, verdict.volume, params, watched=track.watched)
+    found = enough(verdict.observed, verdict.expected, verdict.score, verdict.volume, params, watched=track.watched)
     if track.faded_ms is not None and now_ms < track.faded_ms + params.rest_ms(track.last_scale) and track.last_peaks:
-        enough &= verdict.observed >= params.again_ratio * np.array(track.last_peaks)
-    if not enough.any():
+        found &= verdict.observed >= params.again_ratio * np.array(track.last_peaks)
+    if not found.any():
         return []
-    scale = verdict.best(enough)
+    scale = verdict.best(found)
     since_ms, counted = table.run(verdict.slot, scale, _SINCE_RATIO * float(verdict.expected[scale]))
     before, during = split(track, since_ms)
     total = merge(during, MAX_SAMPLES)
     _add_untracked(total, counted, since_ms)
     authors = count_authors(total.authors) + total.counts["unknown_authors"]
-    support = _support(verdict.volume, params, watched=track.watched)
+    support = support_of(verdict.volume, params, watched=track.watched)
     if (
         authors < (params.authors_watched if track.watched else params.authors)
-        and not (verdict.observed[enough] >= params.flood_factor * support[enough]).any()
+        and not (verdict.observed[found] >= params.flood_factor * support[found]).any()
     ):
         return []
     track.surge = _begin(track, scale, total, before, now_ms)
@@ -141,12 +54,12 @@ def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgePa
     now_ms, surge = table.now_ms, track.surge
     assert now_ms is not None and surge is not None
     above = (verdict.score >= params.exit_score) & (verdict.observed >= params.exit_ratio * verdict.expected)
-    above[max(surge.scale, _LASTING_SCALE) + 1 :] = False
+    above[max(surge.scale, LASTING_SCALE) + 1 :] = False
     surge.peaks = list(map(max, surge.peaks, verdict.observed.tolist()))
-    if now_ms - surge.opened_ms >= params.lasting_ms and verdict.score[_LONGEST] >= least_score(
+    if now_ms - surge.opened_ms >= params.lasting_ms and verdict.score[LONGEST] >= least_score(
         verdict.volume, params, watched=track.watched
     ):
-        surge.scale = _LONGEST
+        surge.scale = LONGEST
     if any(above.tolist()):
         surge.above_ms = now_ms
     elif now_ms - surge.above_ms >= params.fade_ms(surge.scale):
@@ -161,28 +74,6 @@ def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgePa
     if not _is_news(surge, now_ms, params):
         return []
     return [_say(track, "grown", verdict, verdict.best(above), now_ms)]
-
-
-def least_score(volume: Ints, params: SurgeParams, *, watched: bool) -> float:
-    """The score that opens a surge in a stream of this `volume` per scale."""
-    return params.score_watched if watched else params.score + math.log10(max(float(volume[-1]) / _SCORE_VOLUME, 1.0))
-
-
-def _enough(
-    observed: Ints, expected: Floats, score: Floats, volume: Ints, params: SurgeParams, *, watched: bool, share: float = 1.0
-) -> NDArray[np.bool_]:
-    """Where evidence, support and ratio suffice: of one term by scale, or of many by term and scale."""
-    enough = score >= least_score(volume, params, watched=watched)
-    if not enough.any():
-        return np.asarray(enough)
-    enough &= observed >= share * _support(volume, params, watched=watched)
-    return np.asarray(enough & (observed >= np.array(params.ratios) * expected))
-
-
-def _support(volume: Ints, params: SurgeParams, *, watched: bool) -> Floats:
-    if watched:
-        return np.array(params.support_watched, np.float64)
-    return np.maximum(params.support, params.support_root * np.sqrt(np.maximum(volume, 0)))
 
 
 def _begin(track: Track, scale: int, total: Chunk, before: list[Chunk], now_ms: int) -> OpenSurge:

@@ -20,11 +20,11 @@ from xxhash import xxh3_64_intdigest
 
 from schemas.candidates import Surge
 from streams.baseline import Ints
-from streams.surge_life import Verdict, follow, judge, open_surge
+from streams.surge_life import follow, open_surge
 from streams.surge_params import SurgeParams
-from streams.term_records import Records
-from streams.term_table import TOTAL, Hashes, TermTable
+from streams.term_table import Hashes, TermTable
 from streams.tracks import WATCHED_PREFIX, Track, compact, frozen, read_rows, record
+from streams.verdict import Verdict, judge
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
@@ -123,12 +123,11 @@ class _Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Touched:
-    """The distinct terms with news or an open surge, and the total of all at the end."""
+    """The total of all and the distinct terms with news or an open surge."""
 
     slots: Ints
-    records: Records
     rows: Ints  # of the counted rows, those whose term has a slot ...
-    places: Ints  # ... and where among the records
+    places: Ints  # ... and where among the slots
     surging: Ints  # places of the terms with an open surge
 
 
@@ -140,7 +139,7 @@ def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: S
     _advance(state, tick_ms, params)
     counted = _counted(rows)
     touched = _count(state, counted)
-    verdict = judge(state.table, touched.slots, touched.records, touched.surging, params)
+    verdict = judge(state.table, touched.slots, touched.surging, params)
     _track(state, rows, counted, touched, verdict, params)
 
     said: list[Surge] = []
@@ -195,7 +194,7 @@ def _counted(rows: pl.DataFrame) -> _Counted:
         hashes = np.fromiter(map(xxh3_64_intdigest, columns["bytes"].to_list()), np.uint64, len(terms))
         hashes[hashes == 0] = 1
         watched, at = columns["watched"].to_numpy(), np.flatnonzero(columns["counted"].to_numpy())
-    windows, events = rows["window_start_ms"].to_numpy(), rows["events"].to_numpy()
+    windows, events = np.array(rows["window_start_ms"]), np.array(rows["events"])
     if len(at) == len(terms):
         return _Counted(at, hashes, watched, windows, events)
     return _Counted(at, hashes[at], watched[at], windows[at], events[at])
@@ -205,14 +204,9 @@ def _count(state: SurgeState, counted: _Counted) -> _Touched:
     """Add the events to their terms and to the total of all."""
     table = state.table
     slots = table.find(counted.hashes)
+    touched, places = table.touch(slots, counted.windows, counted.events, table.slots_of(state.surging))
     rows = np.flatnonzero(slots >= 0)
-    known, surging = len(rows), len(state.surging)
-    touched, places = table.distinct(np.concatenate([slots[rows], table.slots_of(state.surging), [TOTAL]]))
-    of_total = np.full(len(slots), places[-1])
-    windows = np.concatenate([counted.windows[rows], counted.windows])
-    events = np.concatenate([counted.events[rows], counted.events])
-    records = table.count(touched, np.concatenate([places[:known], of_total]), windows, events)
-    return _Touched(touched, records, rows, places[:known], places[known : known + surging])
+    return _Touched(touched, rows, places[rows], places[len(slots) :])
 
 
 def _wanted(
@@ -225,7 +219,7 @@ def _wanted(
     """
     best = verdict.score.max(axis=1, initial=0.0)
     warm = (best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events)
-    certain = np.zeros(len(touched.records), np.bool_)
+    certain = np.zeros(len(touched.slots), np.bool_)
     certain[touched.places[counted.watched[touched.rows]]] = True
     reason = certain.copy()
     reason[verdict.places[warm]] = True
@@ -235,7 +229,7 @@ def _wanted(
     urgent = verdict.may_open(params, watched=False, share=_URGENT_SHARE)[others]
     needed = int(np.count_nonzero(urgent)) - room
     if needed > 0:
-        room += _make_room(state, needed, touched.records["hash"], params)
+        room += _make_room(state, needed, state.table.slots["hash"][touched.slots], params)
     chosen = others[np.lexsort((verdict.keys[others], -best[others], ~urgent))][:room]
     certain[verdict.places[chosen]] = True
     state.untracked += len(others) - len(chosen)

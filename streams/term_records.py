@@ -1,20 +1,19 @@
-"""The record of a term, its recent counts in rings and its past in discounted sums, and arithmetic on many records at once.
+"""The record of a term, its recent counts in rings and its past in discounted sums, and what time and events make of it.
 
-All levels of all records are columns of one array: most ticks touch ten terms, and then it is the number of steps that costs.
 What becomes of a record depends on itself and the clock only, not on the records it is handled with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.baseline import SCALES_MS, BaselineParams, Floats, Ints, clip, predict
-from streams.tide import ebb, height, rise
+from streams.baseline import SCALES_MS, Floats, Ints, Weights, clip, decayed, predict
+from streams.compiled import compiled
+from streams.tide import Tide, ebb, height, rise
 
 Records: TypeAlias = NDArray[Any]
 
@@ -40,133 +39,134 @@ RECORD = np.dtype(
 SPANS = [slice(sum(RINGS[:level]), sum(RINGS[: level + 1])) for level in range(len(RINGS))]
 """The columns of `rings` that each level has."""
 
-_LENGTHS = np.array(SCALES_MS)
-_SIZES = np.array(RINGS)
-_STARTS = np.array([span.start for span in SPANS])
-# Of each column of `rings`: its level, the length of its bins, the size of its ring and its place in it.
-LEVEL = np.repeat(np.arange(len(RINGS)), RINGS)
-_LENGTH, _SIZE, _PLACE = _LENGTHS[LEVEL], _SIZES[LEVEL], np.concatenate([np.arange(size) for size in RINGS])
-# How old a bin in this column may be to belong to the 10 s scale, and to the sum of each longer scale (columns of this).
-_OPEN = np.where(LEVEL == 0, OPEN_BINS, 0)
-_WIDTHS = np.stack([np.where(level == LEVEL, width, 0) for level, width in ROLLING[1:]], axis=1)
-
-_AT_ONCE = 512  # records whose columns stay in the cache from step to step
+SCALES = len(SCALES_MS)
+_HOUR = SCALES - 1
+_STARTS = tuple(span.start for span in SPANS)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """A moment of the log and what follows from it for all records."""
 
     now_ms: int
     newest: Ints  # bin of now, per level
     closed: Ints  # first bin that is still open, per level
-    bins: Ints  # the bin that each column of `rings` holds
-    open_bins: NDArray[np.bool_]  # columns whose bin may still get events
-    fullest: Ints  # columns of which the 10 s scale takes the fullest
-    rolling: Floats  # columns that each longer scale adds up
     rates: Floats  # per scale: how many times a weight halves in one bin
     exposure: Floats  # per scale: discounted number of bins
-
-    @property
-    def hour_left(self) -> float:
-        """What one hour leaves of the weight of the past."""
-        return float(np.exp2(-self.rates[-1]))
+    hour_left: float  # what one hour leaves of the weight of the past
 
     @classmethod
-    def at(cls, now_ms: int, exposure: Sequence[float], rates: Floats, params: BaselineParams) -> Clock:
+    def at(cls, now_ms: int, exposure: Sequence[float], rates: Floats, settle_ms: int) -> Clock:
         """The clock at this log time, with what the detector has seen of the log by then."""
-        newest, closed = now_ms // _LENGTHS, (now_ms - params.settle_ms) // _LENGTHS
-        age = _ages(newest)
-        bins = newest[LEVEL] - age
-        rolling = (age[:, None] < _WIDTHS).astype(np.float64)
-        fullest = np.flatnonzero(age < _OPEN)
-        return cls(now_ms, newest, closed, bins, bins >= closed[LEVEL], fullest, rolling, rates, np.array(exposure))
+        lengths = np.array(SCALES_MS)
+        return cls(now_ms, now_ms // lengths, (now_ms - settle_ms) // lengths, rates, np.array(exposure), 2.0 ** -float(rates[-1]))
 
 
-def settle(records: Records, clock: Clock, params: BaselineParams) -> None:
-    """Learn the bins that closed since these were last touched and clear what fell out of their rings."""
-    shortest, seen = SCALES_MS[0], records["seen_ms"]
+@compiled
+def settle(record: Any, clock: Clock, weights: Weights) -> None:
+    """Learns the bins that closed since the record was last touched and clears what fell out of its rings."""
+    seen, shortest = record.seen_ms, SCALES_MS[0]
     # a bin of a longer scale begins and closes with one of the shortest
-    due = ((seen - params.settle_ms) // shortest < clock.closed[0]) | (seen // shortest < clock.newest[0])
-    rows = np.flatnonzero(due)
-    for start in range(0, len(rows), _AT_ONCE):
-        some = records[rows[start : start + _AT_ONCE]]
-        _learn(some, clock, params)
-        records[rows[start : start + _AT_ONCE]] = some
-    records["seen_ms"] = clock.now_ms
+    if (seen - weights.settle_ms) // shortest < clock.closed[0] or seen // shortest < clock.newest[0]:
+        for level in range(SCALES):
+            newest, old = seen // SCALES_MS[level], (seen - weights.settle_ms) // SCALES_MS[level]
+            if old < clock.closed[level]:
+                _learn(record, level, old, newest, clock, weights)
+            if newest < clock.newest[level]:
+                _clear(record, level, newest, clock.newest[level])
+    record.seen_ms = clock.now_ms
 
 
-def add(records: Records, clock: Clock, places: Ints, window_start_ms: Ints, events: Ints) -> None:
-    """Count events of these windows in the settled records of these places, which may repeat; what is too old is left out."""
-    bins = np.minimum(window_start_ms[:, None] // _LENGTHS, clock.newest)
-    cells = places[:, None] * len(LEVEL) + _STARTS + bins % _SIZES
-    amounts = events.astype(np.int32).repeat(len(RINGS)).reshape(cells.shape)
-    fresh = bins > clock.newest - _SIZES
-    rings = records["rings"].ravel()  # a copy
-    np.add.at(rings, cells[fresh], amounts[fresh])
-    records["rings"] = rings.reshape(len(records), -1)
+@compiled
+def add(record: Any, clock: Clock, window_start_ms: int, events: int) -> None:
+    """Counts events of this window in a settled record; what is too old is left out."""
+    for level in range(SCALES):
+        bin_ = min(window_start_ms // SCALES_MS[level], clock.newest[level])
+        if bin_ > clock.newest[level] - RINGS[level]:
+            record.rings[_STARTS[level] + bin_ % RINGS[level]] += events
 
 
-def observed(records: Records, clock: Clock) -> Ints:
-    """Events in the last 10 s, 1 min, 5 min and 1 h (columns) of settled records, without those before `mask_ms`."""
-    starts, rings, mask = clock.bins * _LENGTH, records["rings"], records["mask_ms"]
-    if mask.max(initial=0) > starts.min():
-        rings = np.where(starts >= mask[:, None], rings, 0)
-    out = np.empty((len(records), len(SCALES_MS)), np.int64)
-    out[:, 0] = rings[:, clock.fullest].max(axis=1, initial=0)
-    out[:, 1:] = rings.astype(np.float64) @ clock.rolling  # exact: counts are far below 2^53
-    return np.maximum(out, 0)
+@compiled
+def observe(record: Any, clock: Clock, counts: Ints) -> None:
+    """Events in the last 10 s, 1 min, 5 min and 1 h of a settled record, without those before its `mask_ms`."""
+    for scale in range(SCALES):
+        level, width = ROLLING[scale]
+        newest, total = clock.newest[level], 0
+        for age in range(OPEN_BINS if scale == 0 else width):
+            if (newest - age) * SCALES_MS[level] >= record.mask_ms:
+                count = record.rings[_STARTS[level] + (newest - age) % RINGS[level]]
+                total = max(total, count) if scale == 0 else total + count
+        counts[scale] = max(total, 0)
 
 
-def heights(records: Records, clock: Clock) -> Floats:
-    """How far above its usual level of half a day each settled record stands, in deviations."""
-    rings, hour = records["rings"][:, SPANS[-1]], _LENGTHS[-1]
-    running = sum(rings[:, bin_ % RINGS[-1]] for bin_ in range(clock.closed[-1], clock.newest[-1] + 1))
-    part = clock.now_ms / hour - clock.closed[-1]
-    return height(records["tide"].astype(np.float64), np.maximum(running, 0), part, max(float(clock.exposure[-1]), 1.0))
+@compiled
+def expect(record: Any, clock: Clock, weights: Weights, means: Floats, spreads: Floats) -> None:
+    """Mean and dispersion at every scale; what a scale does not know yet it takes from the next shorter one.
+
+    Dispersion falls with the length of the scale if bins are independent and stays if they are not: the middle is assumed.
+    """
+    prior = weights.prior_dispersion
+    for scale in range(SCALES):
+        if scale:
+            prior = spreads[scale - 1] * (SCALES_MS[scale - 1] / SCALES_MS[scale]) ** 0.5
+        exposure = clock.exposure[scale]
+        means[scale], spreads[scale] = predict(
+            np.float64(record.sums[scale]), np.float64(record.pairs[scale]), exposure, prior, weights
+        )
 
 
-def decayed(values: Floats, age: Ints, clock: Clock) -> Floats:
-    """Values per scale (last axis) after so many bins of each."""
-    return np.asarray(values * np.exp2(-np.maximum(age, 0) * clock.rates))
+@compiled
+def stands(record: Any, clock: Clock) -> float:
+    """How far above its usual level of half a day a settled record stands, in deviations."""
+    running = 0.0
+    for bin_ in range(clock.closed[_HOUR], clock.newest[_HOUR] + 1):
+        running += record.rings[_STARTS[_HOUR] + bin_ % RINGS[_HOUR]]
+    part = clock.now_ms / SCALES_MS[_HOUR] - clock.closed[_HOUR]
+    return height(tide_of(record), max(running, 0.0), part, max(clock.exposure[_HOUR], 1.0))
 
 
-def _learn(records: Records, clock: Clock, params: BaselineParams) -> None:
-    seen = records["seen_ms"][:, None]
-    newest, old = seen // _LENGTHS, (seen - params.settle_ms) // _LENGTHS
-    newest_bins = newest[:, LEVEL]
-    bins = newest_bins - _ages(newest)
-    new = clock.closed[LEVEL]
-    weight = np.exp2(-np.maximum(new - 1 - bins, 0) * clock.rates[LEVEL])
-    weight *= (bins >= old[:, LEVEL]) & (bins < new)
-    age = clock.closed - old
-    sums, pairs = decayed(records["sums"], age, clock), decayed(records["pairs"], age, clock)
-    mean, spread = predict(sums, pairs, clock.exposure, params.prior_dispersion, params)
-    counts = clip(records["rings"].astype(np.float64), mean[:, LEVEL], spread[:, LEVEL], params)
-    learnt = weight * counts
-    learnt_pairs = learnt * np.maximum(counts - 1.0, 0.0)
-    for level, span in enumerate(SPANS):
-        sums[:, level] += learnt[:, span].sum(axis=1)
-        pairs[:, level] += learnt_pairs[:, span].sum(axis=1)
-    records["sums"], records["pairs"] = sums, pairs
-    hours = np.flatnonzero(age[:, -1] > 0)
-    if len(hours):
-        records["tide"][hours] = _tide(records[hours], old[hours, -1], newest[hours, -1], clock)
-    records["rings"] *= clock.bins <= newest_bins
+@compiled
+def tide_of(record: Any) -> Tide:
+    """The tide of a record or cell."""
+    return Tide(np.float64(record.tide[0]), np.float64(record.tide[1]), np.float64(record.tide[2]))
 
 
-def _tide(records: Records, old: Ints, newest: Ints, clock: Clock) -> Floats:
-    """The tides of these records with the hours that closed since; only the first of them can have events."""
-    tide, rings = records["tide"].astype(np.float64), records["rings"][:, SPANS[-1]]
-    for ahead in range(RINGS[-1] - 1):
-        hour = old + ahead
-        counts = np.where(hour <= newest, rings[np.arange(len(rings)), hour % RINGS[-1]], 0)
-        tide = np.where((hour < clock.closed[-1])[:, None], rise(tide, np.maximum(counts, 0), clock.hour_left), tide)
-    return ebb(tide, np.maximum(clock.closed[-1] - old - RINGS[-1] + 1, 0), clock.hour_left)
+@compiled
+def set_tide(record: Any, tide: Tide) -> None:
+    """The tide of a record or cell is this."""
+    record.tide[0], record.tide[1], record.tide[2] = tide.level, tide.mean, tide.square
 
 
-def _ages(newest: Ints) -> Ints:
-    """How many bins every column of `rings` is behind the newest bin of its level (last axis)."""
-    age = (newest % _SIZES)[..., LEVEL] - _PLACE
-    age += _SIZE * (age < 0)
-    return np.asarray(age)
+@compiled
+def _learn(record: Any, level: int, old: int, newest: int, clock: Clock, weights: Weights) -> None:
+    """The bins of this level from `old` on that are closed now; `newest` is the last that can hold something."""
+    closed, rate, exposure = clock.closed[level], clock.rates[level], clock.exposure[level]
+    sums = decayed(np.float64(record.sums[level]), closed - old, rate)
+    pairs = decayed(np.float64(record.pairs[level]), closed - old, rate)
+    mean, spread = predict(sums, pairs, exposure, weights.prior_dispersion, weights)
+    for bin_ in range(max(old, newest - RINGS[level] + 1), min(newest + 1, closed)):
+        count = record.rings[_STARTS[level] + bin_ % RINGS[level]]
+        if count > 0:
+            learnt = clip(float(count), mean, spread, weights)
+            left = decayed(learnt, closed - 1 - bin_, rate)
+            sums += left
+            pairs += left * max(learnt - 1.0, 0.0)
+    record.sums[level], record.pairs[level] = sums, pairs
+    if level == _HOUR:
+        _learn_hours(record, old, newest, clock)
+
+
+@compiled
+def _learn_hours(record: Any, old: int, newest: int, clock: Clock) -> None:
+    """The tide with the hours that closed since; only the first of them can have events."""
+    tide, closed = tide_of(record), clock.closed[_HOUR]
+    for hour in range(old, min(old + RINGS[_HOUR] - 1, closed)):
+        count = record.rings[_STARTS[_HOUR] + hour % RINGS[_HOUR]] if hour <= newest else 0
+        tide = rise(tide, max(float(count), 0.0), clock.hour_left)
+    set_tide(record, ebb(tide, closed - old - RINGS[_HOUR] + 1, clock.hour_left))
+
+
+@compiled
+def _clear(record: Any, level: int, newest: int, now: int) -> None:
+    """The places of the bins after `newest` up to now."""
+    for bin_ in range(max(newest + 1, now - RINGS[level] + 1), now + 1):
+        record.rings[_STARTS[level] + bin_ % RINGS[level]] = 0

@@ -16,17 +16,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.baseline import SCALES_MS, BaselineParams, Floats, Ints, advance_exposure, decay_rates, predict_scales
+from streams.baseline import SCALES_MS, BaselineParams, Ints, Weights, advance_exposure, decay_rates
+from streams.compiled import compiled
+from streams.term_cells import CELL, admit, put_away
 from streams.term_index import TermIndex
-from streams.term_records import OPEN_BINS, RECORD, RINGS, ROLLING, SPANS, Clock, Records, add, decayed, heights, observed, settle
-from streams.tide import ebb
+from streams.term_records import OPEN_BINS, RECORD, RINGS, ROLLING, SPANS, Clock, Records, add, settle
 
 Hashes: TypeAlias = NDArray[np.uint64]
-
-_RECORD_BYTES = np.dtype((np.void, RECORD.itemsize))  # copied whole, which numpy does far faster than field by field
-_CELL = np.dtype(
-    [("seen_ms", "<i8"), ("sums", "<f4", (len(SCALES_MS),)), ("pairs", "<f4", (len(SCALES_MS),)), ("tide", "<f4", (3,))]
-)
 
 PAGE = 1024
 """Slots or cells per snapshot section."""
@@ -46,13 +42,14 @@ class TermTable:
         self.exposure = [0.0] * len(SCALES_MS)
         self.now_ms: int | None = None
         self.slots: Records = np.zeros(PAGE, RECORD)
-        self.cells: Records = np.zeros(cells, _CELL)
+        self.cells: Records = np.zeros(cells, CELL)
         self._index = self._indexed()
         self._free: list[int] = []
         self._high = 1  # slots from here on were never used; slot 0 is TOTAL
         self._pinned = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
-        self._scratch = np.zeros(PAGE, np.int64)  # by slot; holds nothing between calls
+        self._scratch = np.zeros(PAGE, np.int64)  # by slot; zeros between calls
         self._rates = decay_rates(params)
+        self.weights = Weights.of(params)
         self._clock: Clock | None = None  # as of now_ms
 
     def __len__(self) -> int:
@@ -69,7 +66,7 @@ class TermTable:
                 if bins:
                     self.exposure[scale] = advance_exposure(self.exposure[scale], bins, scale, observed, self.params)
         self.now_ms = tick_ms
-        self._clock = Clock.at(tick_ms, self.exposure, self._rates, self.params)
+        self._clock = Clock.at(tick_ms, self.exposure, self._rates, self.params.settle_ms)
 
     def pin(self, key: int, pinned: bool) -> None:
         """Whether the term of this hash must not give way."""
@@ -97,20 +94,13 @@ class TermTable:
         """Slots of terms that have one."""
         return self._index.find(np.fromiter(keys, np.uint64, len(keys)))
 
-    def distinct(self, slots: Ints) -> tuple[Ints, Ints]:
-        """These slots without repetition, and the place of each given one among them."""
-        order = np.arange(len(slots))
-        self._scratch[slots] = order
-        chosen = slots[self._scratch[slots] == order]
-        self._scratch[chosen] = order[: len(chosen)]
-        return chosen, self._scratch[slots]
+    def touch(self, slots: Ints, window_start_ms: Ints, events: Ints, others: Ints) -> tuple[Ints, Ints]:
+        """Count events of these windows in the terms of these slots (-1: none) and in the total of all.
 
-    def count(self, slots: Ints, places: Ints, window_start_ms: Ints, events: Ints) -> Records:
-        """Settle these distinct slots and count events of these windows in those of the given places; the slots' records then."""
-        records = self._settled(slots)
-        add(records, self.clock, places, window_start_ms, events)
-        self._put(slots, records)
-        return records
+        Returns the distinct slots that are settled now: TOTAL, those that got events, and `others`; and where the slots given are
+        among them, the others last (-1: nowhere).
+        """
+        return _touch(self.slots, self._scratch, slots, window_start_ms, events, others, self.clock, self.weights)
 
     @property
     def clock(self) -> Clock:
@@ -121,19 +111,6 @@ class TermTable:
     def mask(self, slot: int, before_ms: int) -> None:
         """Leave out what this slot counted in windows that started before."""
         self.slots["mask_ms"][slot] = before_ms
-
-    def observed(self, records: Records) -> Ints:
-        """Events in the last 10 s, 1 min, 5 min and 1 h (columns), without those before `mask_ms`."""
-        return observed(records, self.clock)
-
-    def expected(self, records: Records) -> tuple[Floats, Floats]:
-        """Mean and dispersion at every scale (columns)."""
-        sums, pairs = records["sums"].astype(np.float64), records["pairs"].astype(np.float64)
-        return predict_scales(sums, pairs, self.exposure, self.params)
-
-    def heights(self, records: Records) -> Floats | None:
-        """How far above its usual level of half a day each record stands; None until that is known."""
-        return heights(records, self.clock) if self.exposure[-1] >= self.params.tide_hours else None
 
     def run(self, slot: int, scale: int, floor: float) -> tuple[int, int]:
         """Start of the earliest bin within the last `scale` that holds more than `floor` per scale, and the events since."""
@@ -180,14 +157,6 @@ class TermTable:
         used = np.flatnonzero(self.slots["hash"])
         return TermIndex(self.slots["hash"][used], used)
 
-    def _settled(self, slots: Ints) -> Records:
-        records = self.slots.view(_RECORD_BYTES)[slots].view(RECORD)
-        settle(records, self.clock, self.params)
-        return records
-
-    def _put(self, slots: Ints, records: Records) -> None:
-        self.slots.view(_RECORD_BYTES)[slots] = records.view(_RECORD_BYTES)
-
     def _admit(self, hashes: Hashes) -> Ints:
         slots = np.empty(len(hashes), np.int64)
         for i in range(len(hashes)):
@@ -201,11 +170,7 @@ class TermTable:
             self.slots = np.concatenate([self.slots, np.zeros(len(self.slots), RECORD)])
             self._pinned = np.concatenate([self._pinned, np.zeros(len(self._pinned), np.bool_)])
             self._scratch = np.zeros(len(self.slots), np.int64)
-        self.slots["hash"][slots] = hashes
-        self.slots["seen_ms"][slots] = self.now_ms
-        sums, pairs = self._cell_past(self._cells_of(hashes))
-        self.slots["sums"][slots], self.slots["pairs"][slots] = sums.min(axis=0), pairs.min(axis=0)
-        self.slots["tide"][slots] = self._cell_tide(self._cells_of(hashes)).min(axis=0)
+        admit(self.slots, self.cells, hashes, slots, self.clock, self.weights)
         return slots
 
     def _evict(self, needed: int, in_use: Ints) -> int:
@@ -215,10 +180,7 @@ class TermTable:
         evictable[self._pinned] = False
         slots = np.flatnonzero(evictable)
         slots = slots[self._least_active(slots)[: max(needed, self.max_terms // 8)]]
-        records = self._settled(slots)
-        self._put(slots, records)
-        keys = records["hash"]
-        self._put_away(slots, keys)
+        put_away(self.slots, self.cells, slots, self.clock, self.weights)
         for slot in slots.tolist():
             heapq.heappush(self._free, slot)
         self.slots[slots] = np.zeros(1, RECORD)
@@ -229,33 +191,35 @@ class TermTable:
         """Order of these slots by discounted events of the last hours; untouched ones are not settled, only discounted."""
         minute = 1
         seen, rings = self.slots["seen_ms"][slots], self.slots["rings"][slots]
-        ages = self.clock.newest - seen[:, None] // _LENGTHS
+        ages = np.maximum(self.clock.newest - seen[:, None] // _LENGTHS, 0)
         recent = self.slots["sums"][slots] + rings[:, SPANS[minute]].sum(axis=1)[:, None]
-        return np.lexsort((self.slots["hash"][slots], decayed(recent, ages, self.clock)[:, minute]))
+        left = recent * np.exp2(-ages * self.clock.rates)
+        return np.lexsort((self.slots["hash"][slots], left[:, minute]))
 
-    def _put_away(self, slots: Ints, keys: Hashes) -> None:
-        """Raise both cells of each term to its past, counts that are not closed yet included."""
-        cells = self._cells_of(keys).ravel()
-        touched = np.unique(cells)
-        self.cells["sums"][touched], self.cells["pairs"][touched] = self._cell_past(touched)
-        self.cells["tide"][touched] = self._cell_tide(touched)
-        np.maximum.at(self.cells["tide"], cells, np.tile(self.slots["tide"][slots], (2, 1)))
-        pending = np.maximum(self.slots["rings"][slots], 0) * self.clock.open_bins
-        for scale, span in enumerate(SPANS):
-            sums = self.slots["sums"][slots, scale] + pending[:, span].sum(axis=1)
-            np.maximum.at(self.cells["sums"][:, scale], cells, np.tile(sums, 2))
-            np.maximum.at(self.cells["pairs"][:, scale], cells, np.tile(self.slots["pairs"][slots, scale], 2))
-        self.cells["seen_ms"][touched] = self.now_ms
 
-    def _cells_of(self, keys: Hashes) -> Ints:
-        size = np.uint64(len(self.cells))
-        return np.stack([keys % size, (keys >> np.uint64(32)) % size]).astype(np.int64)
-
-    def _cell_tide(self, cells: Ints) -> Floats:
-        hours = self.clock.closed[-1] - (self.cells["seen_ms"][cells] - self.params.settle_ms) // SCALES_MS[-1]
-        return ebb(self.cells["tide"][cells].astype(np.float64), np.maximum(hours, 0), self.clock.hour_left)
-
-    def _cell_past(self, cells: Ints) -> tuple[Floats, Floats]:
-        """Sums and pairs of these cells at every scale (last axis) as of now."""
-        ages = self.clock.closed - (self.cells["seen_ms"][cells][..., None] - self.params.settle_ms) // _LENGTHS
-        return decayed(self.cells["sums"][cells], ages, self.clock), decayed(self.cells["pairs"][cells], ages, self.clock)
+@compiled
+def _touch(
+    records: Records, scratch: Ints, slots: Ints, window_start_ms: Ints, events: Ints, others: Ints, clock: Clock, weights: Weights
+) -> tuple[Ints, Ints]:
+    touched, places = np.empty(slots.size + others.size + 1, np.int64), np.empty(slots.size + others.size, np.int64)
+    total, count = records[TOTAL], 1
+    touched[0] = TOTAL
+    settle(total, clock, weights)
+    for i in range(places.size):
+        slot = slots[i] if i < slots.size else others[i - slots.size]
+        if i < slots.size:
+            add(total, clock, window_start_ms[i], events[i])
+        if slot < 0:
+            places[i] = -1
+            continue
+        if scratch[slot] == 0:
+            settle(records[slot], clock, weights)
+            touched[count] = slot
+            scratch[slot] = count
+            count += 1
+        places[i] = scratch[slot]
+        if i < slots.size:
+            add(records[slot], clock, window_start_ms[i], events[i])
+    for slot in touched[:count]:
+        scratch[slot] = 0
+    return touched[:count].copy(), places

@@ -6,37 +6,48 @@ Hours of silence have a closed form, so a gap of any length is one step. State: 
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from typing import NamedTuple
 
-from streams.baseline import Floats, Ints
+from streams.compiled import compiled
 
 LEVEL_HALF_LIFE_H = 8.0
 """An exponential window of eight hours' half-life weighs like the last twelve hours: of the time scales tried on public series
 (2 h to 24 h) half a day told lasting surges from the daily peaks best, a whole day worst."""
 
-_FALL = float(np.exp2(-1.0 / LEVEL_HALF_LIFE_H))
-
-LEVEL, MEAN, SQUARE = 0, 1, 2
-"""Columns of a tide: level, discounted sum of past levels, of their squares."""
+_FALL = 2.0 ** (-1.0 / LEVEL_HALF_LIFE_H)
 
 
-def rise(tide: Floats, counts: Floats, decay: float) -> Floats:
-    """The tide after one more closed hour with these counts; `decay` is what an hour leaves of the past."""
-    level = tide[..., LEVEL] * _FALL + counts
-    return np.stack([level, tide[..., MEAN] * decay + level, tide[..., SQUARE] * decay + level**2], axis=-1)
+class Tide(NamedTuple):
+    """Level, discounted sum of past levels, and of their squares."""
+
+    level: float
+    mean: float
+    square: float
 
 
-def ebb(tide: Floats, hours: Ints, decay: float) -> Floats:
-    """The tide after so many closed hours of silence: the sum of `rise` with counts of 0."""
-    level, left, fall = tide[..., LEVEL], decay**hours, _FALL**hours
-    mean = tide[..., MEAN] * left + level * _FALL * (left - fall) / (decay - _FALL)
-    square = tide[..., SQUARE] * left + level**2 * _FALL**2 * (left - fall**2) / (decay - _FALL**2)
-    return np.stack([level * fall, mean, square], axis=-1)
+@compiled
+def rise(tide: Tide, count: float, decay: float) -> Tide:
+    """The tide after one more closed hour with this count; `decay` is what an hour leaves of the past."""
+    level = tide.level * _FALL + count
+    return Tide(level, tide.mean * decay + level, tide.square * decay + level**2)
 
 
-def height(tide: Floats, running: Floats, part: float, exposure: float) -> Floats:
+@compiled
+def ebb(tide: Tide, hours: int, decay: float) -> Tide:
+    """The tide after so many closed hours of silence: as many times `rise` with a count of 0."""
+    if hours <= 0:
+        return tide
+    level, left, fall = tide.level, decay**hours, _FALL**hours
+    mean = tide.mean * left + level * _FALL * (left - fall) / (decay - _FALL)
+    square = tide.square * left + level**2 * _FALL**2 * (left - fall**2) / (decay - _FALL**2)
+    return Tide(level * fall, mean, square)
+
+
+@compiled
+def height(tide: Tide, running: float, part: float, exposure: float) -> float:
     """Deviations above the usual level, events of the `running` hour, of which this `part` has passed, included."""
-    level = tide[..., LEVEL] * _FALL**part + running
-    mean = tide[..., MEAN] / exposure
-    deviation = np.sqrt(np.maximum(tide[..., SQUARE] / exposure - mean**2, 0.0))
-    return np.asarray((level - mean - 1.0) / (deviation + 1.0))
+    level = tide.level * math.pow(_FALL, part) + running
+    mean = tide.mean / exposure
+    deviation = math.sqrt(max(tide.square / exposure - mean**2, 0.0))
+    return (level - mean - 1.0) / (deviation + 1.0)

@@ -7,18 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.baseline import (
-    SCALES_MS,
-    BaselineParams,
-    advance_exposure,
-    clip,
-    closed_bin,
-    decay,
-    predict,
-    surprise,
-)
+from streams.baseline import SCALES_MS, BaselineParams, Weights, advance_exposure, clip, decay_rates, decayed, predict, surprise
+from streams.term_table import TermTable
 
 PARAMS = BaselineParams()
+WEIGHTS = Weights.of(PARAMS)
 
 
 def exact_tail(count: int, mean: float, dispersion: float) -> float:
@@ -41,15 +34,15 @@ def exact_tail(count: int, mean: float, dispersion: float) -> float:
 def test_surprise_is_at_most_the_exact_tail_and_close_to_it_where_it_matters(mean: float, dispersion: float, times: int) -> None:
     count = max(math.ceil(mean * times), 3)
     exact = exact_tail(count, mean, dispersion)
-    score = float(surprise(np.array([count], float), np.array([mean]), np.array([dispersion]))[0])
+    score = surprise(float(count), mean, dispersion)
     assert score <= exact + 1e-6
     if exact > 3:
         assert score == pytest.approx(exact, abs=0.35)
 
 
 def test_what_is_expected_or_less_is_no_surprise_and_the_score_has_a_cap() -> None:
-    counts, mean = np.array([0.0, 1.0, 5.0, 1e7]), np.array([1.0, 1.0, 5.0, 1e-3])
-    assert surprise(counts, mean, np.full(4, 0.1)).tolist() == [0.0, 0.0, 0.0, 999.0]
+    pairs = ((0.0, 1.0), (1.0, 1.0), (5.0, 5.0), (1e7, 1e-3))
+    assert [surprise(count, mean, 0.1) for count, mean in pairs] == [0.0, 0.0, 0.0, 999.0]
 
 
 @given(parts=st.lists(st.integers(0, 100_000), max_size=8), scale=st.integers(0, 3), start=st.floats(0, 1000))
@@ -64,18 +57,22 @@ def test_silence_costs_one_step_however_long_it_is(parts: list[int], scale: int,
 def test_half_of_the_evidence_is_left_after_the_half_life() -> None:
     for scale, length_ms in enumerate(SCALES_MS):
         bins = PARAMS.half_lives_ms[scale] // length_ms
-        assert float(decay(np.array(bins), scale, PARAMS)) == pytest.approx(0.5)
+        assert decayed(1.0, bins, float(decay_rates(PARAMS)[scale])) == pytest.approx(0.5)
 
 
-def test_a_bin_is_learnt_only_when_it_has_settled() -> None:
-    end_ms = 1_000 * SCALES_MS[1]
-    assert int(closed_bin(end_ms + PARAMS.settle_ms - 1, 1, PARAMS)) == 999
-    assert int(closed_bin(end_ms + PARAMS.settle_ms, 1, PARAMS)) == 1_000
+@pytest.mark.parametrize("late_ms", [-1, 0])
+def test_a_bin_is_learnt_only_when_it_has_settled(late_ms: int) -> None:
+    table, start_ms = TermTable(10, 16, PARAMS), 1_000 * SCALES_MS[1]
+    table.advance(start_ms, True)
+    slots = table.find(np.array([7], np.uint64))
+    table.touch(slots, np.array([start_ms]), np.array([5]), slots[:0])
+    table.advance(start_ms + SCALES_MS[1] + PARAMS.settle_ms + late_ms, True)
+    table.touch(slots, np.array([start_ms]), np.array([0]), slots[:0])
+    assert (table.slots["sums"][slots[0], 1] > 0) == (late_ms == 0)
 
 
 def test_a_term_never_seen_is_expected_less_the_longer_it_was_not_seen() -> None:
-    zero = np.zeros(1)
-    means = [float(predict(zero, zero, exposure, 1.0, PARAMS)[0][0]) for exposure in (1.0, 10.0, 100.0, 1_000.0)]
+    means = [predict(0.0, 0.0, exposure, 1.0, WEIGHTS)[0] for exposure in (1.0, 10.0, 100.0, 1_000.0)]
     assert means == sorted(means, reverse=True)
     assert means[-1] == pytest.approx(0.5 / 1001)
 
@@ -84,13 +81,12 @@ def test_the_dispersion_is_that_of_the_term_itself() -> None:
     rng = np.random.default_rng(5)
     for dispersion in (0.5, 3.0):
         counts = rng.poisson(20 * rng.gamma(1 / dispersion, dispersion, 20_000)).astype(float)
-        _, found = predict(np.array([counts.sum()]), np.array([(counts * (counts - 1)).sum()]), 20_000.0, 1.0, PARAMS)
-        assert float(found[0]) == pytest.approx(dispersion, rel=0.15)
+        _, found = predict(float(counts.sum()), float((counts * (counts - 1)).sum()), 20_000.0, 1.0, WEIGHTS)
+        assert found == pytest.approx(dispersion, rel=0.15)
 
 
 def test_a_burst_is_clipped_and_an_ordinary_count_is_not() -> None:
-    mean, dispersion = np.array([4.0, 4.0, 4.0]), np.full(3, 0.1)
-    learnt = clip(np.array([6.0, 1_000.0, -2.0]), mean, dispersion, PARAMS)
+    learnt = [clip(count, 4.0, 0.1, WEIGHTS) for count in (6.0, 1_000.0, -2.0)]
     assert learnt[0] == 6.0
     assert 20 < learnt[1] < 150
     assert learnt[2] == 0.0

@@ -15,9 +15,10 @@ from schemas import frames
 from schemas.candidates import Surge
 from streams.surge_params import SurgeParams
 from streams.surges import SurgeState, detect_surges
-from streams.tide import ebb, height, rise
+from streams.tide import Tide, ebb, height, rise
 
 HOUR_LEFT = float(np.exp2(-1 / 72))
+LOW = Tide(0.0, 0.0, 0.0)
 BIN_MS, DAY_MS = 300_000, 86_400_000
 START_MS = 1_700_006_400_000 // DAY_MS * DAY_MS
 PARAMS = SurgeParams()
@@ -25,23 +26,23 @@ PARAMS = SurgeParams()
 
 @given(counts=st.lists(st.integers(0, 10_000), max_size=5), hours=st.integers(0, 300))
 def test_silence_is_one_step_however_long_it_is(counts: list[int], hours: int) -> None:
-    tide = np.zeros((1, 3))
+    tide = LOW
     for count in counts:
-        tide = rise(tide, np.array([float(count)]), HOUR_LEFT)
+        tide = rise(tide, float(count), HOUR_LEFT)
     stepwise = tide
     for _ in range(hours):
-        stepwise = rise(stepwise, np.zeros(1), HOUR_LEFT)
-    assert ebb(tide, np.array([hours]), HOUR_LEFT) == pytest.approx(stepwise, rel=1e-6, abs=1e-6)
+        stepwise = rise(stepwise, 0.0, HOUR_LEFT)
+    assert tuple(ebb(tide, hours, HOUR_LEFT)) == pytest.approx(tuple(stepwise), rel=1e-6, abs=1e-6)
 
 
 def test_a_steady_term_stands_at_its_usual_level_and_one_that_doubles_for_hours_well_above() -> None:
-    tide, exposure = np.zeros((1, 3)), 0.0
+    tide, exposure = LOW, 0.0
     for _ in range(400):
-        tide, exposure = rise(tide, np.array([100.0]), HOUR_LEFT), exposure * HOUR_LEFT + 1
-    assert abs(float(height(tide, np.zeros(1), 0.0, exposure)[0])) < 3
+        tide, exposure = rise(tide, 100.0, HOUR_LEFT), exposure * HOUR_LEFT + 1
+    assert abs(height(tide, 0.0, 0.0, exposure)) < 3
     for _ in range(3):
-        tide, exposure = rise(tide, np.array([200.0]), HOUR_LEFT), exposure * HOUR_LEFT + 1
-    assert float(height(tide, np.zeros(1), 0.0, exposure)[0]) > 3
+        tide, exposure = rise(tide, 200.0, HOUR_LEFT), exposure * HOUR_LEFT + 1
+    assert height(tide, 0.0, 0.0, exposure) > 3
 
 
 def restless(days: int, seed: int) -> NDArray[np.int64]:
