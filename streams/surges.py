@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 import numpy as np
@@ -89,6 +89,7 @@ class SurgeState:
             if name.startswith("tracks/"):
                 state.tracks.update(msgspec.msgpack.decode(data, type=list[tuple[int, Track]]))
         for key, track in state.tracks.items():
+            track.chunks.sort(key=attrgetter("start_ms"))  # checkpoints of before kept them as they came
             state.table.pin(key, True)
             if track.surge is not None:
                 state.surging.add(key)
@@ -194,7 +195,7 @@ def _counted(rows: pl.DataFrame) -> _Counted:
         hashes = np.fromiter(map(xxh3_64_intdigest, columns["bytes"].to_list()), np.uint64, len(terms))
         hashes[hashes == 0] = 1
         watched, at = columns["watched"].to_numpy(), np.flatnonzero(columns["counted"].to_numpy())
-    windows, events = np.array(rows["window_start_ms"]), np.array(rows["events"])
+    windows, events = rows["window_start_ms"].to_numpy(writable=True), rows["events"].to_numpy(writable=True)
     if len(at) == len(terms):
         return _Counted(at, hashes, watched, windows, events)
     return _Counted(at, hashes[at], watched[at], windows[at], events[at])

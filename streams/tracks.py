@@ -1,15 +1,16 @@
 """What is remembered about the few terms that are watched, warm or surging: authors, kinds of post, sentiment, sample posts.
 
 A track keeps its last hour in chunks that get coarser with age (10 s, then 1 min, then 10 min), so that a surge can be told from
-its first window on; an open surge keeps one running total instead. At most about 28 chunks of about 1 KB each.
-Rows may come in any order between two calls of `compact`.
+its first window on; an open surge keeps one running total instead. Chunks of about 1 KB each are merged when there are 28 or more;
+between two calls of `compact` a minute adds six. Rows may come in any order.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from copy import copy
-from itertools import groupby, islice
+from itertools import islice, pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -31,9 +32,12 @@ _NOTHING = dict.fromkeys(_NAMES, 0)
 # (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
 _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
 
+_MANY_CHUNKS = 28
+
 _FEW_ROWS = 100  # up to which it is faster to look into a table row by row than to take it apart
 
-_GONE = (0, 0)  # older than that
+_GRAINS = len(_GRAINS_MS)
+_GONE = -(2**62)  # older than that
 _BY_START = attrgetter("start_ms")
 
 # Sample posts per chunk; an hour of a track and its background hold some hundred references.
@@ -74,7 +78,7 @@ class Track(msgspec.Struct, kw_only=True):
     term: str
     watched: bool
     warm_ms: int  # last tick at which it had reason to be tracked
-    chunks: list[Chunk] = []
+    chunks: list[Chunk] = []  # by start
     background: tuple[SampleRef, ...] = ()
     usual_events: int = 0
     usual_milli: int = 0
@@ -108,11 +112,11 @@ def record(track: Track, row: Row) -> None:
     if track.surge is not None and row.start_ms >= track.surge.total.start_ms:
         track.surge.total = _with(track.surge.total, row)
         return
-    for place, chunk in enumerate(track.chunks):
-        if chunk.start_ms == row.start_ms:
-            track.chunks[place] = _with(chunk, row)
-            return
-    track.chunks.append(_with(Chunk(row.start_ms, _NOTHING), row))
+    place = bisect_left(track.chunks, row.start_ms, key=_BY_START)
+    if place < len(track.chunks) and track.chunks[place].start_ms == row.start_ms:
+        track.chunks[place] = _with(track.chunks[place], row)
+    else:
+        track.chunks.insert(place, _with(Chunk(row.start_ms, _NOTHING), row))
 
 
 def _with(chunk: Chunk, row: Row) -> Chunk:
@@ -134,18 +138,16 @@ def frozen(track: Track) -> Track:
 
 
 def compact(track: Track, now_ms: int) -> None:
-    """Merge chunks that grew old; what falls out of the last hour leaves its sentiment and some samples behind."""
-    track.chunks.sort(key=_BY_START)
-    kept: list[Chunk] = []
-    gone: list[Chunk] = []
-    for grain, some in groupby(track.chunks, key=lambda chunk: _grain(chunk.start_ms, now_ms)):  # the older, the coarser
-        chunks = list(some)
-        if grain == _GONE:
-            gone = chunks
-        else:
-            kept.append(chunks[0] if len(chunks) == 1 else merge(chunks, _CHUNK_SAMPLES))
-    track.chunks = kept
-    for chunk in gone:
+    """Merge old chunks if there are many; what falls out of the last hour leaves its sentiment and some samples behind."""
+    chunks = track.chunks
+    if len(chunks) < _MANY_CHUNKS:
+        return
+    grains = [_grain(chunk.start_ms, now_ms) for chunk in chunks]  # the older, the coarser
+    first = grains.count(_GONE)
+    cuts = [at for at in range(first, len(chunks)) if at == first or grains[at] != grains[at - 1]]
+    together = [chunks[start:end] for start, end in pairwise([*cuts, len(chunks)])]
+    track.chunks = [some[0] if len(some) == 1 else merge(some, _CHUNK_SAMPLES) for some in together]
+    for chunk in chunks[:first]:
         track.background = merge_samples(track.background, chunk.samples, BACKGROUND_SAMPLES)
         track.usual_events += chunk.counts["sentiment_events"]
         track.usual_milli += chunk.counts["sentiment_milli"]
@@ -155,7 +157,7 @@ def compact(track: Track, now_ms: int) -> None:
 
 def split(track: Track, since_ms: int) -> tuple[list[Chunk], list[Chunk]]:
     """The chunks before a surge and those of it; of at least one chunk the newest always belongs to the surge."""
-    chunks = sorted(track.chunks, key=lambda c: c.start_ms)
+    chunks = track.chunks
     first = next((i for i, chunk in enumerate(chunks) if chunk.start_ms >= since_ms), len(chunks) - 1)
     return chunks[:first], chunks[first:]
 
@@ -172,10 +174,11 @@ def merge(chunks: list[Chunk], keep: int) -> Chunk:
     return Chunk(min(chunk.start_ms for chunk in chunks), counts, union_authors(chunk.authors for chunk in chunks), samples)
 
 
-def _grain(start_ms: int, now_ms: int) -> tuple[int, int]:
-    for age_ms, length_ms in _GRAINS_MS:
+def _grain(start_ms: int, now_ms: int) -> int:
+    """Where the chunk of this age belongs begins; no two lengths share a number."""
+    for number, (age_ms, length_ms) in enumerate(_GRAINS_MS):
         if start_ms > now_ms - age_ms:
-            return length_ms, start_ms // length_ms
+            return start_ms // length_ms * _GRAINS + number
     return _GONE
 
 
