@@ -158,13 +158,10 @@ class TermTable:
         return TermIndex(self.slots["hash"][used], used)
 
     def _admit(self, hashes: Hashes) -> Ints:
-        slots = np.empty(len(hashes), np.int64)
-        for i in range(len(hashes)):
-            if self._free:
-                slots[i] = heapq.heappop(self._free)
-            else:
-                slots[i] = self._high
-                self._high += 1
+        again = [heapq.heappop(self._free) for _ in range(min(len(self._free), len(hashes)))]
+        never = len(hashes) - len(again)
+        slots = np.concatenate([np.array(again, np.int64), np.arange(self._high, self._high + never)])
+        self._high += never
         self._index.add(hashes, slots)
         while self._high > len(self.slots):
             self.slots = np.concatenate([self.slots, np.zeros(len(self.slots), RECORD)])
