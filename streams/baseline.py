@@ -87,9 +87,10 @@ def advance_exposure(exposure: float, bins: int, scale: int, observed: bool, par
     return exposure * left + (1.0 - left) / (1.0 - math.pow(2.0, -rate))
 
 
-def decay_rates(params: BaselineParams) -> Floats:
+def decay_rates(params: BaselineParams) -> tuple[float, float, float, float]:
     """Per scale: how many times a weight halves in one bin."""
-    return np.asarray(np.array(SCALES_MS) / np.array(params.half_lives_ms), np.float64)
+    one, two, three, four = (scale / half_life for scale, half_life in zip(SCALES_MS, params.half_lives_ms, strict=True))
+    return one, two, three, four
 
 
 @compiled

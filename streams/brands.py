@@ -33,7 +33,7 @@ from ahocorasick_rs import BytesAhoCorasick
 from schemas.errors import ConfigurationError
 from schemas.watchlist import Brand, encode_brand
 from streams.terms import Occurrences
-from streams.text import HANGUL, NO_SPACES, is_word_character, normalise
+from streams.text import HANGUL, NO_SPACES, Texts, is_word_character, normalise
 
 BRANDS = {"row": pl.UInt32(), "brand": pl.String()}
 
@@ -86,7 +86,7 @@ def compile_watchlist(brands: Sequence[Brand]) -> CompiledWatchlist:
     )
 
 
-def find_brands(texts: pl.Series, occurrences: Occurrences, watchlist: CompiledWatchlist) -> pl.DataFrame:
+def find_brands(texts: Texts, occurrences: Occurrences, watchlist: CompiledWatchlist) -> pl.DataFrame:
     """Distinct (row, brand id) of BRANDS that the normalised texts and their terms name, sorted."""
     named, void = _by_phrase(texts, watchlist)
     named.update(_by_tag(occurrences, watchlist))
@@ -140,7 +140,7 @@ def _occurs(phrase: str, text: str) -> bool:
     )
 
 
-def _by_phrase(texts: pl.Series, watchlist: CompiledWatchlist) -> tuple[set[_Pair], set[_Pair]]:
+def _by_phrase(texts: Texts, watchlist: CompiledWatchlist) -> tuple[set[_Pair], set[_Pair]]:
     """The (row, brand position) that aliases name, and those that an exclude phrase voids."""
     rows, phrases, starts, ends = _matches(texts, watchlist)
     alone = watchlist.simple[phrases]
@@ -177,18 +177,17 @@ def _by_tag(occurrences: Occurrences, watchlist: CompiledWatchlist) -> set[_Pair
     return {(row, position) for row, term in pairs for position in watchlist.tags[term]}
 
 
-def _matches(texts: pl.Series, watchlist: CompiledWatchlist) -> _Integers:
+def _matches(texts: Texts, watchlist: CompiledWatchlist) -> _Integers:
     """Row, phrase, start and end (bytes in the joined texts) of every whole match, as four rows."""
-    if watchlist.matcher is None or texts.is_empty():
+    if watchlist.matcher is None or not texts.ends.size:
         return np.empty((4, 0), dtype=np.int64)
-    joined = b"\n" + "\n".join(texts.to_list()).encode() + b"\n"  # normalised texts hold no newline
+    joined = b"\n" + texts.data.tobytes()
     found = np.array(watchlist.matcher.find_matches_as_indexes(joined, overlapping=True), dtype=np.int64).reshape(-1, 3)
     phrases, starts, ends = found.T
     before = _goes_on(joined, starts - 1, watchlist.joins[0][phrases], in_front=True)
     behind = _goes_on(joined, ends, watchlist.joins[1][phrases], in_front=False)
     phrases, starts, ends = found[~before & ~behind].T
-    row_starts = np.cumsum(np.concatenate([[1], texts.str.len_bytes().to_numpy().astype(np.int64) + 1]))[:-1]
-    return np.stack([np.searchsorted(row_starts, starts, side="right") - 1, phrases, starts, ends])
+    return np.stack([np.searchsorted(texts.ends, starts - 1), phrases, starts, ends])
 
 
 def _goes_on(joined: bytes, at: _Integers, edge_joins: _Flags, *, in_front: bool) -> _Flags:

@@ -31,6 +31,11 @@ def compiled(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]
     return cast(Callable[_Params, _Result], made)
 
 
+def inlined(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
+    """The same for a small one that is called in an inner loop: a call that hands arrays on costs as much as ten steps."""
+    return cast(Callable[_Params, _Result], numba.njit(error_model="numpy", inline="always")(function))
+
+
 def _keep_apart() -> None:
     base = os.environ.get("NUMBA_CACHE_DIR")
     if base or os.access(_HERE, os.W_OK):

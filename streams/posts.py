@@ -17,7 +17,7 @@ from schemas.candidates import SampleRef
 from schemas.events import Event
 from streams.brands import CompiledWatchlist, find_brands
 from streams.terms import find_terms
-from streams.text import normalise
+from streams.text import normalise, read_texts
 
 MAX_CHARS = 2_000  # a longer text says the same again; the cost of a post is bounded by it
 _MAX_TERM_CHARS = 100
@@ -73,7 +73,7 @@ def voices(posts: Iterable[Post]) -> list[Post]:
 
 
 def _terms(texts: list[str], watchlist: CompiledWatchlist) -> list[set[str]]:
-    whole = normalise(pl.Series(texts, dtype=pl.String))
+    whole = read_texts(pl.Series(texts, dtype=pl.String))
     found = find_terms(whole, _MAX_TERM_CHARS)
     names = found.vocabulary.to_list()
     terms: list[set[str]] = [set() for _ in texts]

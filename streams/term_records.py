@@ -16,6 +16,8 @@ from streams.compiled import compiled
 from streams.tide import Tide, ebb, height, rise
 
 Records: TypeAlias = NDArray[Any]
+PerScaleInt: TypeAlias = tuple[int, int, int, int]
+PerScaleFloat: TypeAlias = tuple[float, float, float, float]
 
 # Bins kept per level: those of the rolling sums below plus, on every level, those that may still wait to be learnt.
 RINGS = (8, 7, 14, 3)
@@ -48,17 +50,21 @@ class Clock(NamedTuple):
     """A moment of the log and what follows from it for all records."""
 
     now_ms: int
-    newest: Ints  # bin of now, per level
-    closed: Ints  # first bin that is still open, per level
-    rates: Floats  # per scale: how many times a weight halves in one bin
-    exposure: Floats  # per scale: discounted number of bins
+    newest: PerScaleInt  # bin of now, per level
+    closed: PerScaleInt  # first bin that is still open, per level
+    rates: PerScaleFloat  # per scale: how many times a weight halves in one bin
+    exposure: PerScaleFloat  # per scale: discounted number of bins
     hour_left: float  # what one hour leaves of the weight of the past
 
     @classmethod
-    def at(cls, now_ms: int, exposure: Sequence[float], rates: Floats, settle_ms: int) -> Clock:
+    def at(cls, now_ms: int, exposure: Sequence[float], rates: PerScaleFloat, settle_ms: int) -> Clock:
         """The clock at this log time, with what the detector has seen of the log by then."""
-        lengths = np.array(SCALES_MS)
-        return cls(now_ms, now_ms // lengths, (now_ms - settle_ms) // lengths, rates, np.array(exposure), 2.0 ** -float(rates[-1]))
+        ten_s, minute, minutes, hour = SCALES_MS
+        one, two, three, four = exposure
+        newest = now_ms // ten_s, now_ms // minute, now_ms // minutes, now_ms // hour
+        settled_ms = now_ms - settle_ms
+        closed = settled_ms // ten_s, settled_ms // minute, settled_ms // minutes, settled_ms // hour
+        return cls(now_ms, newest, closed, rates, (one, two, three, four), 2.0 ** -rates[-1])
 
 
 @compiled

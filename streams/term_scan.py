@@ -20,13 +20,14 @@ from streams.characters import (
     SPACELESS,
     WORD,
 )
-from streams.compiled import compiled
+from streams.compiled import compiled, inlined
 
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.uint16]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.uint32]
 Spans = NDArray[np.int32]
+Points = NDArray[np.int32]
 
 DOMAIN, HASHTAG, KEYWORD, MENTION = 0, 1, 2, 3  # kinds of terms, in the order of their names
 
@@ -40,14 +41,6 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 _LOW = np.uint64(0xFFFFFFFF)
 _FEW = 4_096
-
-
-class Text(NamedTuple):
-    """One text: code points, what each is, and where each begins in the bytes; all one longer than the text."""
-
-    points: NDArray[np.int32]
-    flags: Flags
-    at: Ints
 
 
 class Found(NamedTuple):
@@ -64,27 +57,27 @@ class Found(NamedTuple):
 
 
 @compiled
-def scan(data: Bytes, ends: Ints, flags: Flags, max_chars: int, seed: int) -> Found:
+def scan(data: Bytes, ends: Ints, kinds: Flags, max_chars: int, seed: int) -> Found:
     """Terms of UTF-8 texts: text i ends before `ends[i]`, and the next begins one byte later. The first holds stop words."""
     longest, start = 0, 0
     for end in ends:
         longest = max(longest, end - start)
         start = end + 1
-    text = Text(np.zeros(longest + 2, np.int32), np.zeros(longest + 2, np.uint16), np.zeros(longest + 2, np.int64))
+    points, flags, at = np.zeros(longest + 2, np.int32), np.zeros(longest + 2, np.uint16), np.zeros(longest + 2, np.int64)
     pieces = np.empty((longest // 2 + 2, 3), np.int64)
     ids, row_ends = np.empty(data.size // 2 + ends.size + 1, np.uint32), np.empty(ends.size, np.int64)
     hashes, terms, last = np.empty(_FEW, np.uint64), np.empty((_FEW, 3), np.int32), np.empty(_FEW, np.int32)
     table = np.zeros(2 * _FEW, np.uint64)  # the high half of the hash, and id + 1; 0: free
     start = total = known = stops = 0
     for row in range(ends.size):
-        count = _decode(data, start, ends[row], flags, text)
-        some = _pieces(text, count, max_chars, pieces)
+        count = _decode(data, start, ends[row], kinds, points, flags, at)
+        some = _pieces(points, flags, count, max_chars, pieces)
         while known + some > hashes.size:
             hashes, last = np.append(hashes, np.empty_like(hashes)), np.append(last, np.empty_like(last))
             terms = np.concatenate((terms, np.empty_like(terms)))
             table = _table(hashes, known)
         for piece in range(some):
-            kind, begin, end = pieces[piece, 0], text.at[pieces[piece, 1]], text.at[pieces[piece, 2]]
+            kind, begin, end = pieces[piece, 0], at[pieces[piece, 1]], at[pieces[piece, 2]]
             hash_ = _hash(data, kind, begin, end, seed)
             place = _place(data, table, terms, hash_, kind, begin, end)
             own = int(table[place] & _LOW) - 1
@@ -106,7 +99,7 @@ def scan(data: Bytes, ends: Ints, flags: Flags, max_chars: int, seed: int) -> Fo
 
 
 @compiled
-def _decode(data: Bytes, start: int, end: int, flags: Flags, text: Text) -> int:
+def _decode(data: Bytes, start: int, end: int, kinds: Flags, points: Points, flags: Flags, at: Ints) -> int:
     """Reads valid UTF-8; how many code points. Behind the last one stands a 0."""
     count, i = 0, start
     while i < end:
@@ -120,44 +113,43 @@ def _decode(data: Bytes, start: int, end: int, flags: Flags, text: Text) -> int:
         else:
             high = (byte & 0x07) << 18 | np.int64(data[i + 1] & 0x3F) << 12
             point, size = high | np.int64(data[i + 2] & 0x3F) << 6 | (data[i + 3] & 0x3F), 4
-        text.points[count], text.flags[count], text.at[count] = point, flags[point], i
+        points[count], flags[count], at[count] = point, kinds[point], i
         count += 1
         i += size
-    text.points[count], text.flags[count], text.at[count] = 0, 0, end
+    points[count], flags[count], at[count] = 0, 0, end
     return count
 
 
 @compiled
-def _pieces(text: Text, count: int, max_chars: int, out: Ints) -> int:
+def _pieces(points: Points, flags: Flags, count: int, max_chars: int, out: Ints) -> int:
     """Kind, begin and end of every term, in order of place, repeats included; how many."""
     found = i = 0
     while i < count:
-        if text.flags[i] & (WORD | SIGN) == 0:
+        if flags[i] & (WORD | SIGN) == 0:
             i += 1
             continue
-        url = _behind_scheme(text, i, count)
-        if url and url < count and not text.flags[url] & ENDS_URL:
+        url = _behind_scheme(points, i, count)
+        if url and url < count and not flags[url] & ENDS_URL:
             end = url
-            while end < count and not text.flags[end] & ENDS_URL:
+            while end < count and not flags[end] & ENDS_URL:
                 end += 1
-            found = _add_host(text, url, end, max_chars, out, found)
+            found = _add_host(points, flags, url, end, max_chars, out, found)
             i = end
-        elif text.points[i] == _AT and text.flags[i + 1] & NAME:
-            i, found = _add_handle(text, i, count, max_chars, out, found)
+        elif points[i] == _AT and flags[i + 1] & NAME:
+            i, found = _add_handle(points, flags, i, count, max_chars, out, found)
         else:
-            end, every, some = _run(text, i, count)
+            end, every, some = _run(points, flags, i, count)
             if every & PLAIN:  # as most are
-                found = _add_keyword(text, i, end, some, max_chars, out, found)
+                found = _add_keyword(points, flags, i, end, some, max_chars, out, found)
             else:
-                found = _add_run(text, i, end, max_chars, out, found)
+                found = _add_run(points, flags, i, end, max_chars, out, found)
             i = end
     return found
 
 
-@compiled
-def _behind_scheme(text: Text, i: int, count: int) -> int:
+@inlined
+def _behind_scheme(points: Points, i: int, count: int) -> int:
     """Where what follows `https?://` begins, if that stands here; else 0."""
-    points = text.points
     if points[i] != _H or i + 7 > count or points[i + 1] != _T or points[i + 2] != _T or points[i + 3] != _P:
         return 0
     i += 5 if points[i + 4] == _S else 4
@@ -166,20 +158,21 @@ def _behind_scheme(text: Text, i: int, count: int) -> int:
     return i + 3
 
 
-@compiled
-def _run(text: Text, i: int, count: int) -> tuple[int, int, int]:
+@inlined
+def _run(points: Points, flags: Flags, i: int, count: int) -> tuple[int, int, int]:
     """Where the run ends that begins here, the flags that all of it has, and those that some of it has."""
-    every, some = 0xFFFF, 0
-    while i < count and text.flags[i] & (WORD | SIGN):
-        every &= text.flags[i]
-        some |= text.flags[i]
-        i += 1
-        if text.flags[i - 1] & SPACELESS and _behind_scheme(text, i, count):
+    every, some, end = 0xFFFF, 0, i
+    for at in range(i, count + 1):  # behind the last one nothing is a word
+        flag = flags[at]
+        if flag & (WORD | SIGN) == 0 or (some & SPACELESS and flags[at - 1] & SPACELESS and _behind_scheme(points, at, count)):
+            end = at
             break
-    return i, every, some
+        every &= flag
+        some |= flag
+    return end, every, some
 
 
-@compiled
+@inlined
 def _add(kind: int, begin: int, end: int, max_chars: int, out: Ints, found: int) -> int:
     if not 0 < end - begin <= max_chars:
         return found
@@ -188,54 +181,54 @@ def _add(kind: int, begin: int, end: int, max_chars: int, out: Ints, found: int)
 
 
 @compiled
-def _add_host(text: Text, begin: int, end: int, max_chars: int, out: Ints, found: int) -> int:
+def _add_host(points: Points, flags: Flags, begin: int, end: int, max_chars: int, out: Ints, found: int) -> int:
     """The host of a url of which what stands from `begin` to `end` is behind the scheme."""
     stop = begin
-    while stop < end and text.points[stop] != _SLASH and text.points[stop] != _QUERY and text.points[stop] != _HASH:
+    while stop < end and points[stop] != _SLASH and points[stop] != _QUERY and points[stop] != _HASH:
         stop += 1
     first = stop
     while first > begin:  # behind the last '@' that a host can follow
-        if text.points[first - 1] == _AT and first < end and text.flags[first] & WORD:
+        if points[first - 1] == _AT and first < end and flags[first] & WORD:
             break
         first -= 1
     www = 0
-    while www < 4 and first + www < end and text.points[first + www] == (_DOT if www == 3 else _W):
+    while www < 4 and first + www < end and points[first + www] == (_DOT if www == 3 else _W):
         www += 1
-    if www == 4 and first + 4 < end and text.flags[first + 4] & WORD:
+    if www == 4 and first + 4 < end and flags[first + 4] & WORD:
         first += 4
-    if not (first < end and text.flags[first] & WORD):
+    if not (first < end and flags[first] & WORD):
         return found
     last = i = first
     dots = seen = 0
-    while i < end and (text.flags[i] & WORD or text.points[i] == _DOT or text.points[i] == _HYPHEN):
-        if text.flags[i] & WORD:
+    while i < end and (flags[i] & WORD or points[i] == _DOT or points[i] == _HYPHEN):
+        if flags[i] & WORD:
             last, dots = i + 1, seen
-        elif text.points[i] == _DOT:
+        elif points[i] == _DOT:
             seen += 1
         i += 1
     return _add(DOMAIN, first, last, max_chars, out, found) if dots else found
 
 
 @compiled
-def _behind_handle(text: Text, i: int, count: int) -> int:
+def _behind_handle(points: Points, flags: Flags, i: int, count: int) -> int:
     """Where [a-z0-9_]+ with single inner '.' or '-' ends that begins here."""
-    while i < count and text.flags[i] & NAME:
+    while i < count and flags[i] & NAME:
         i += 1
-        joined = text.points[i] == _DOT or text.points[i] == _HYPHEN
-        if i + 1 < count and joined and text.flags[i + 1] & NAME:
+        joined = points[i] == _DOT or points[i] == _HYPHEN
+        if i + 1 < count and joined and flags[i + 1] & NAME:
             i += 1
     return i
 
 
 @compiled
-def _add_handle(text: Text, i: int, count: int, max_chars: int, out: Ints, found: int) -> tuple[int, int]:
+def _add_handle(points: Points, flags: Flags, i: int, count: int, max_chars: int, out: Ints, found: int) -> tuple[int, int]:
     """The handle whose '@' stands here; where it ends with all that is glued to it."""
     begin = i + 1
-    end = first = _behind_handle(text, begin, count)
-    if end + 1 < count and text.points[end] == _AT and text.flags[end + 1] & NAME:
-        end = _behind_handle(text, end + 1, count)
-    behind, _, _ = _run(text, end, count)
-    if end == behind or text.flags[end] & (SIGN | SPACELESS | IS_HANGUL):
+    end = first = _behind_handle(points, flags, begin, count)
+    if end + 1 < count and points[end] == _AT and flags[end + 1] & NAME:
+        end = _behind_handle(points, flags, end + 1, count)
+    behind, _, _ = _run(points, flags, end, count)
+    if end == behind or flags[end] & (SIGN | SPACELESS | IS_HANGUL):
         found = _add(MENTION, begin, end, max_chars, out, found)
     elif end > first:
         found = _add(MENTION, begin, first, max_chars, out, found)
@@ -243,64 +236,66 @@ def _add_handle(text: Text, i: int, count: int, max_chars: int, out: Ints, found
 
 
 @compiled
-def _add_run(text: Text, begin: int, end: int, max_chars: int, out: Ints, found: int) -> int:
+def _add_run(points: Points, flags: Flags, begin: int, end: int, max_chars: int, out: Ints, found: int) -> int:
     """Hashtags and keywords of a run."""
     i = begin
     while i < end:
         signs = i
-        while i < end and text.flags[i] & SIGN:
+        while i < end and flags[i] & SIGN:
             i += 1
         word = i
-        while i < end and not text.flags[i] & SIGN:
+        while i < end and not flags[i] & SIGN:
             i += 1
         if i == word:
             break
-        before = text.points[word - 1] if word > signs else 0
+        before = points[word - 1] if word > signs else 0
         if before == _HASH:
             alone = word - 1 == begin
-            doubled = word - 2 >= signs and (text.points[word - 2] == _HASH or text.points[word - 2] == _AT)
-            if (alone or doubled) and _some(text, word, i) & LETTER:
+            doubled = word - 2 >= signs and (points[word - 2] == _HASH or points[word - 2] == _AT)
+            if (alone or doubled) and _some(points, flags, word, i) & LETTER:
                 found = _add(HASHTAG, word, i, max_chars, out, found)
         elif before != _AT:
-            found = _add_words(text, word, i, max_chars, out, found)
+            found = _add_words(points, flags, word, i, max_chars, out, found)
     return found
 
 
 @compiled
-def _add_words(text: Text, i: int, end: int, max_chars: int, out: Ints, found: int) -> int:
+def _add_words(points: Points, flags: Flags, i: int, end: int, max_chars: int, out: Ints, found: int) -> int:
     while i < end:
-        script = text.flags[i] & (PLAIN | IS_HAN | IS_KATAKANA | IS_SOUTH_EAST)
+        script = flags[i] & (PLAIN | IS_HAN | IS_KATAKANA | IS_SOUTH_EAST)
         begin = i
         i += 1
-        while i < end and script and text.flags[i] & script:
+        while i < end and script and flags[i] & script:
             i += 1
         size = _HAN_NEIGHBOURS if script == IS_HAN else _SOUTH_EAST_NEIGHBOURS if script == IS_SOUTH_EAST else 0
         if size:
             for first in range(begin, min(i, begin + _MAX_SPACELESS_CHARS) - size + 1):
-                found = _add_keyword(text, first, first + size, _some(text, first, first + size), max_chars, out, found)
+                found = _add_keyword(
+                    points, flags, first, first + size, _some(points, flags, first, first + size), max_chars, out, found
+                )
         elif script:
-            found = _add_keyword(text, begin, i, _some(text, begin, i), max_chars, out, found)
+            found = _add_keyword(points, flags, begin, i, _some(points, flags, begin, i), max_chars, out, found)
     return found
 
 
-@compiled
-def _add_keyword(text: Text, begin: int, end: int, some: int, max_chars: int, out: Ints, found: int) -> int:
-    wide = end - begin == 2 and text.points[begin] >= _WIDE and text.points[begin + 1] >= _WIDE
+@inlined
+def _add_keyword(points: Points, flags: Flags, begin: int, end: int, some: int, max_chars: int, out: Ints, found: int) -> int:
+    wide = end - begin == 2 and points[begin] >= _WIDE and points[begin + 1] >= _WIDE
     if some & LETTER and (end - begin >= _SHORTEST_KEYWORD or wide):
         return _add(KEYWORD, begin, end, max_chars, out, found)
     return found
 
 
-@compiled
-def _some(text: Text, begin: int, end: int) -> int:
+@inlined
+def _some(points: Points, flags: Flags, begin: int, end: int) -> int:
     """The flags that some of these have."""
     some = 0
     for i in range(begin, end):
-        some |= text.flags[i]
+        some |= flags[i]
     return some
 
 
-@compiled
+@inlined
 def _hash(data: Bytes, kind: int, begin: int, end: int, seed: int) -> np.uint64:
     found = np.uint64(seed) + np.uint64(kind)
     for i in range(begin, end):
@@ -321,7 +316,7 @@ def _table(hashes: NDArray[np.uint64], known: int) -> NDArray[np.uint64]:
     return table
 
 
-@compiled
+@inlined
 def _place(data: Bytes, table: NDArray[np.uint64], terms: Spans, hash_: np.uint64, kind: int, begin: int, end: int) -> int:
     """Where the term stands in the table, or may be put."""
     place = np.int64(hash_ & np.uint64(table.size - 1))
@@ -334,7 +329,7 @@ def _place(data: Bytes, table: NDArray[np.uint64], terms: Spans, hash_: np.uint6
     return int(place)
 
 
-@compiled
+@inlined
 def _same(data: Bytes, begin: int, end: int, other: int, other_end: int) -> bool:
     if end - begin != other_end - other:
         return False

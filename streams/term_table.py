@@ -188,9 +188,9 @@ class TermTable:
         """Order of these slots by discounted events of the last hours; untouched ones are not settled, only discounted."""
         minute = 1
         seen, rings = self.slots["seen_ms"][slots], self.slots["rings"][slots]
-        ages = np.maximum(self.clock.newest - seen[:, None] // _LENGTHS, 0)
+        ages = np.maximum(np.array(self.clock.newest) - seen[:, None] // _LENGTHS, 0)
         recent = self.slots["sums"][slots] + rings[:, SPANS[minute]].sum(axis=1)[:, None]
-        left = recent * np.exp2(-ages * self.clock.rates)
+        left = recent * np.exp2(-ages * np.array(self.clock.rates))
         return np.lexsort((self.slots["hash"][slots], left[:, minute]))
 
 

@@ -32,6 +32,7 @@ import polars as pl
 from streams.characters import character_flags
 from streams.stopwords import STOP_WORDS
 from streams.term_scan import by_name, choose, names, scan
+from streams.text import Texts
 
 ALL_POSTS = "all:posts"
 TERMS = {"row": pl.UInt32(), "term": pl.String()}
@@ -39,7 +40,7 @@ TERMS = {"row": pl.UInt32(), "term": pl.String()}
 _KINDS = (b"domain:", b"hashtag:", b"keyword:", b"mention:")  # as streams.term_scan numbers them
 _PREFIXES = np.frombuffer(b"".join(_KINDS), dtype=np.uint8)
 _PREFIX_STARTS = np.cumsum([0, *map(len, _KINDS)])
-_STOP_TEXT = " ".join(sorted(STOP_WORDS)).encode()
+_STOP_TEXT = np.frombuffer((" ".join(sorted(STOP_WORDS)) + "\n").encode(), dtype=np.uint8)
 _SEED = secrets.randbits(32)  # results do not depend on it, but nobody can send terms that all fall into one place of the table
 
 
@@ -82,12 +83,10 @@ class PostTerms:
         return self if kept.all() else PostTerms(self.rows[kept], self.codes[kept], self.vocabulary)
 
 
-def find_terms(texts: pl.Series, max_term_chars: int) -> Occurrences:
-    """Hashtags, mentions, domains and keywords of normalised texts, which are not null."""
-    lines = [_STOP_TEXT, *texts.cast(pl.Binary).to_list()]
-    data = np.frombuffer(b"\n".join(lines), dtype=np.uint8)
-    line_ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1) - 1
-    found = scan(data, line_ends, character_flags(), max_term_chars, _SEED)
+def find_terms(texts: Texts, max_term_chars: int) -> Occurrences:
+    """Hashtags, mentions, domains and keywords of the texts."""
+    data, ends = np.concatenate([_STOP_TEXT, texts.data]), np.concatenate([[0], texts.ends + 1]) + _STOP_TEXT.size - 1
+    found = scan(data, ends, character_flags(), max_term_chars, _SEED)
     terms = found.terms[found.stops :]
     order = by_name(data, terms)
     rank = np.empty(order.size, dtype=np.uint32)

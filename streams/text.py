@@ -10,8 +10,8 @@ r"""Text as every other operator reads it; any row can be recomputed alone, in t
 4. lower case (not case folding: `straße` stays), every final sigma as a plain sigma;
 5. every run of white space is one space.
 
-Texts that a step would not change skip it: printable ASCII without double spaces all but 4, other ASCII 2 and 3, and texts of
-characters that NFKC leaves alone in any company (SETTLED) 3.
+Texts that a step would not change skip it: ASCII 2 and 3, and texts of characters that NFKC leaves alone in any company
+(SETTLED) 3.
 
 A *word character* is a letter, mark or number (categories L*, M*, N*) or `_`. *Scripts without spaces* are the code point ranges
 in NO_SPACES: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar.
@@ -20,11 +20,14 @@ in NO_SPACES: Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar.
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas.events import MAX_TEXT_CHARS
+from streams.text_layout import lay_out
 
 MAX_BESIDE = 64  # tags, mentions and links each that are read of a post
 _MAX_TAG_CHARS = 256
@@ -37,14 +40,11 @@ NO_SPACES = HAN + KATAKANA + SOUTH_EAST + "\u3041-\u3096\u3099-\u309f"
 HANGUL = "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
 
 # All patterns are read by polars' linear-time regex engine.
-_NEEDS_CARE = r"[^ -~]|  "
 _INVISIBLE = (
     r"[[\p{Cc}\p{Cf}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}\x{e0100}-\x{e01ef}]"
     r"--[\t-\r\x{85}]]"
 )
 _UNGLUE = r"[\p{Me}\x{2120}\x{2122}]"
-_ASCII_INVISIBLE = r"[\x00-\x08\x0e-\x1f\x7f]"
-_ASCII_SPACES = r"[\t-\r ]{2,}|[\t-\r]"
 _SPACES = r"\s{2,}|[\s--\x20]"
 # Characters that are NFKC themselves, of combining class 0, and no second half of a composition: most of what is written.
 SETTLED = (
@@ -65,20 +65,34 @@ _BESIDE = [
 ]
 
 
-def normalise(texts: pl.Series) -> pl.Series:
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Normalised texts in UTF-8, a newline behind each: none holds one."""
+
+    data: npt.NDArray[np.uint8]
+    ends: npt.NDArray[np.int64]
+    """Where each text ends, which is where its newline stands."""
+
+    def series(self) -> pl.Series:
+        """The same as strings."""
+        return pl.Series(self.data.tobytes().decode().split("\n")[:-1], dtype=pl.String)
+
+
+def read_texts(texts: pl.Series) -> Texts:
     """The texts as the module docstring says; null reads as empty."""
     texts = texts.fill_null("")
-    careful = texts.str.contains(_NEEDS_CARE)
-    lower = texts.str.to_lowercase()
-    if not careful.any():
-        return lower
-    special = texts.filter(careful)
-    wide = special.str.len_bytes() != special.str.len_chars()
-    narrow = special.filter(~wide).str.replace_all(_ASCII_INVISIBLE, "").str.to_lowercase().str.replace_all(_ASCII_SPACES, " ")
-    return _replace(lower, careful, _replace(_replace(special, ~wide, narrow), wide, _normalise_wide(special.filter(wide))))
+    data, sizes = _joined(texts)
+    wide = sizes != texts.str.len_chars().to_numpy()
+    others, other_sizes = _joined(_normalise_wide(texts.filter(wide)))
+    return Texts(*lay_out(data, sizes, wide, others, other_sizes))
 
 
-def read_posts(posts: pl.DataFrame) -> pl.Series:
+def normalise(texts: pl.Series) -> pl.Series:
+    """The same as strings."""
+    return read_texts(texts).series()
+
+
+def read_posts(posts: pl.DataFrame) -> Texts:
     """The normalised text of each post, with what the platform sent beside it as if it stood behind it.
 
     Of `tags`, `mentions` and `links` the first MAX_BESIDE count. Each adds a space and `#tag` (without its white space), `@mention`
@@ -89,7 +103,7 @@ def read_posts(posts: pl.DataFrame) -> pl.Series:
     if beside.any():
         values = posts.filter(beside).select(pl.concat_str(pl.lit(" "), *_BESIDE, separator=" ", ignore_nulls=True)).to_series()
         texts = _replace(texts, beside, texts.filter(beside).fill_null("") + values)
-    return normalise(texts)
+    return read_texts(texts)
 
 
 def is_word_character(character: str) -> bool:
@@ -99,6 +113,12 @@ def is_word_character(character: str) -> bool:
 
 def _too_long(texts: pl.Series) -> bool:
     return int(texts.str.len_bytes().max() or 0) > MAX_TEXT_CHARS  # type: ignore[arg-type]  # an integer column
+
+
+def _joined(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """All bytes, and how many are of each."""
+    parts = texts.cast(pl.Binary).to_list()
+    return np.frombuffer(b"".join(parts), dtype=np.uint8), np.fromiter(map(len, parts), np.int64, len(parts))
 
 
 def _normalise_wide(texts: pl.Series) -> pl.Series:

@@ -57,7 +57,7 @@ def test_silence_costs_one_step_however_long_it_is(parts: list[int], scale: int,
 def test_half_of_the_evidence_is_left_after_the_half_life() -> None:
     for scale, length_ms in enumerate(SCALES_MS):
         bins = PARAMS.half_lives_ms[scale] // length_ms
-        assert decayed(1.0, bins, float(decay_rates(PARAMS)[scale])) == pytest.approx(0.5)
+        assert decayed(1.0, bins, decay_rates(PARAMS)[scale]) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("late_ms", [-1, 0])

@@ -9,11 +9,11 @@ from schemas.errors import ConfigurationError
 from schemas.watchlist import Brand
 from streams.brands import compile_watchlist, find_brands
 from streams.terms import find_terms
-from streams.text import normalise
+from streams.text import read_texts
 
 
 def named(brands: list[Brand], *texts: str) -> list[tuple[int, str]]:
-    read = normalise(pl.Series(texts, dtype=pl.String))
+    read = read_texts(pl.Series(texts, dtype=pl.String))
     return list(find_brands(read, find_terms(read, 64), compile_watchlist(brands)).iter_rows())
 
 

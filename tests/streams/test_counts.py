@@ -15,6 +15,7 @@ from streams.counts import POSTS, count_facets, count_terms, event_times
 from streams.partition import EVERYWHERE, owners_of, partition_of, split
 from streams.samples import hashes, places, references
 from streams.terms import PostTerms, find_terms, post_terms
+from streams.text import read_texts
 
 KINDS = ["post", "quote", "reply", "repost"]
 Post = tuple[int, int, str, int | None, int]
@@ -47,7 +48,9 @@ def tables(drawn: list[Post]) -> tuple[pl.DataFrame, PostTerms]:
         for i, (seg, ms, kind, author, term) in enumerate(drawn)
     ]
     brands = pl.DataFrame({"row": range(len(drawn)), "brand": [f"b{term}" for *_, term in drawn]}, schema=BRANDS)
-    return pl.DataFrame(rows, schema=POSTS), post_terms(find_terms(pl.Series([""] * len(drawn), dtype=pl.String), 64), brands, 64)
+    return pl.DataFrame(rows, schema=POSTS), post_terms(
+        find_terms(read_texts(pl.Series([""] * len(drawn), dtype=pl.String)), 64), brands, 64
+    )
 
 
 @given(posts())

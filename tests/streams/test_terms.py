@@ -6,20 +6,17 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from streams.brands import BRANDS
 from streams.stopwords import STOP_WORDS
 from streams.terms import TERMS, find_terms, post_terms
-from streams.text import normalise
-from tests.streams.term_rules import PIECES, terms_by_the_rules
+from streams.text import normalise, read_texts
 
 NO_BRANDS = pl.DataFrame(schema=BRANDS)
 
 
 def terms(*texts: str, max_terms: int = 64, brands: pl.DataFrame = NO_BRANDS) -> list[str]:
-    table = post_terms(find_terms(normalise(pl.Series(texts, dtype=pl.String)), 64), brands, max_terms).frame()
+    table = post_terms(find_terms(read_texts(pl.Series(texts, dtype=pl.String)), 64), brands, max_terms).frame()
     assert table.schema == TERMS
     return table["term"].to_list()
 
@@ -53,18 +50,8 @@ def test_terms_of_a_text(expected: str, text: str) -> None:
     assert terms(text)[1:] == sorted(expected.split())
 
 
-@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), max_size=5), st.sampled_from([3, 8, 64]))
-@example(["日http://x.de #a##b&#c", "http://@@a@www.x.de", "@user日http://x.de"], 64)
-def test_terms_are_those_of_the_rules(texts: list[str], max_chars: int) -> None:
-    read = normalise(pl.Series(texts, dtype=pl.String))
-    found = find_terms(read, max_chars)
-    said = [(row, found.vocabulary[code]) for row, code in zip(found.rows.tolist(), found.codes.tolist(), strict=True)]
-    assert said == [(row, term) for row, text in enumerate(read) for term in terms_by_the_rules(text, max_chars)]
-    assert found.vocabulary.to_list() == sorted({term for _, term in said}, key=str.encode)
-
-
 def test_more_distinct_terms_than_the_table_first_has_room_for_are_all_found() -> None:
-    found = find_terms(pl.Series([f"w{n}x w{n + 1}x #w{n}x" for n in range(20_000)]), 64)
+    found = find_terms(read_texts(pl.Series([f"w{n}x w{n + 1}x #w{n}x" for n in range(20_000)])), 64)
     assert len(found.vocabulary) == 40_001
     assert found.vocabulary.gather(found.codes[-3:]).to_list() == ["keyword:w19999x", "keyword:w20000x", "hashtag:w19999x"]
 
@@ -97,7 +84,7 @@ def test_a_crowded_post_takes_nothing_from_its_neighbours() -> None:
 )
 def test_hostile_text_costs_no_more_than_its_length(piece: str) -> None:
     def seconds(length: int) -> float:
-        texts = normalise(pl.Series([(piece * length)[:length]] * 4))
+        texts = read_texts(pl.Series([(piece * length)[:length]] * 4))
         started = time.process_time()
         found = find_terms(texts, 64)
         post_terms(found, NO_BRANDS, 64)

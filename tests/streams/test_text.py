@@ -93,10 +93,10 @@ def posts(**beside: list[str]) -> pl.DataFrame:
     ],
 )
 def test_what_the_platform_sent_beside_the_text_stands_behind_it(expected: str, beside: dict[str, list[str]]) -> None:
-    assert read_posts(posts(**beside))[0].rstrip() == expected
+    assert read_posts(posts(**beside)).series()[0].rstrip() == expected
 
 
 def test_text_and_what_stands_beside_it_are_cut() -> None:
     frame = posts(tags=[f"t{n}" for n in range(500)]).with_columns(text=pl.lit("é" * (MAX_TEXT_CHARS + 9)))
-    read = read_posts(frame)[0]
+    read = read_posts(frame).series()[0]
     assert (read.count("é"), read.count("#")) == (MAX_TEXT_CHARS, MAX_BESIDE)
