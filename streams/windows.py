@@ -13,11 +13,13 @@ State: streams.window_state, with its bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas import frames
@@ -44,32 +46,32 @@ from streams.window_state import LeftOut, Retained, WindowParams, WindowState, c
 
 __all__ = ["Emitted", "LeftOut", "Retained", "WindowParams", "WindowState", "apply_pieces", "flush_open"]
 
+_MANY_SLICES = 100
 _COMPACT_PARTS = 64  # keeps an open window near the size of its distinct terms; four sources bring 40 within its 10 s
 
 
 def apply_pieces(state: WindowState, pieces: Sequence[Piece], watermark_ms: int, version: int, params: WindowParams) -> Emitted:
     """Counts the pieces and closes what the watermark has passed. `version`: offset in the partials log behind them."""
     taken_off = not state.applied.keys().isdisjoint(piece.source for piece in pieces)
-    terms, facets = _stamped(state, pieces, state.watermark_ms)
+    tables, names = _stamped(state, pieces, state.watermark_ms)
     state.watermark_ms = watermark_ms
-    closes = pl.col("window_start_ms") + (WINDOW_MS + params.lateness_ms)
-    on_time = closes > pl.col("step_ms")
-    is_open = on_time & (pl.col("window_start_ms") > state.early_ms)
-    _add_to_open(state, terms.filter(is_open), facets.filter(is_open), watermark_ms, params)
+    in_time = [_starts(table) + (WINDOW_MS + params.lateness_ms) > table["step_ms"].to_numpy() for table in tables]
+    is_open = [flags & (_starts(table) > state.early_ms) for flags, table in zip(in_time, tables, strict=True)]
+    open_terms, open_facets = map(_where, tables, is_open)
+    _add_to_open(state, open_terms, open_facets, watermark_ms, params)
     out = Out(version, params)
     due_ms = watermark_ms - WINDOW_MS - params.lateness_ms
     horizon_ms = max(due_ms - params.retain_ms, state.forgotten_ms)
     _close(state, due_ms, horizon_ms, out)
-    late, late_facets = (table.filter(~is_open) for table in (terms, facets))
+    late, late_facets = (_where(table, ~flags) for table, flags in zip(tables, is_open, strict=True))
     forgotten = pl.col("window_start_ms") <= horizon_ms
     _correct(state, late.filter(~forgotten), late_facets.filter(~forgotten), out)
     expired = late.filter(forgotten)
-    _add_beside(expired, late_facets.filter(forgotten), out)
+    _add_beside(expired, late_facets.filter(forgotten), names, out)
     forget(state, horizon_ms, params)
-    emitted = out.emitted(
-        _per_step(terms.filter(on_time), taken_off), _events(late, params) - _events(expired, params), _events(expired, params)
-    )
-    return replace(emitted, on_time_facets=slices_by("step_ms", facets.filter(on_time).sort("step_ms", *FACET)))
+    on_time, on_time_facets = map(_where, tables, in_time)
+    emitted = out.emitted(_per_step(on_time, taken_off), _events(late, params) - _events(expired, params), _events(expired, params))
+    return replace(emitted, on_time_facets=slices_by("step_ms", on_time_facets.drop("part").sort("step_ms", *FACET)))
 
 
 def flush_open(state: WindowState, version: int, params: WindowParams) -> Emitted:
@@ -89,8 +91,22 @@ def flush_open(state: WindowState, version: int, params: WindowParams) -> Emitte
     return out.emitted({}, 0, 0)
 
 
-def _stamped(state: WindowState, pieces: Sequence[Piece], floor_ms: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All rows with their second and part; what was already counted of an open segment is taken off again."""
+def _starts(table: pl.DataFrame) -> npt.NDArray[np.int64]:
+    return table["window_start_ms"].to_numpy()
+
+
+def _where(table: pl.DataFrame, flags: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    """The rows with a flag: mostly all or none, and then no row is copied."""
+    if flags.all():
+        return table
+    return table.filter(pl.Series(flags)) if flags.any() else table.clear()
+
+
+def _stamped(state: WindowState, pieces: Sequence[Piece], floor_ms: int) -> tuple[tuple[pl.DataFrame, pl.DataFrame], Sequence[str]]:
+    """All rows with their second and the number of their part, and the names of the parts.
+
+    What was already counted of an open segment is taken off again.
+    """
     terms, facets = [frames.empty(frames.TERM_ROWS)], [frames.empty(frames.FACET_ROWS)]
     steps_ms, parts = [floor_ms], [""]
     for piece in pieces:
@@ -103,28 +119,27 @@ def _stamped(state: WindowState, pieces: Sequence[Piece], floor_ms: int) -> tupl
         steps_ms += [max(piece.step_ms, floor_ms)] * stamps
         again = before is not None and before.end == piece.end  # decided otherwise than guessed: two rows beside, not one
         parts += [f"{piece.source}:{piece.start}-{piece.end}{'+' if again else ''}"] * stamps
-    return _with_stamps(terms, steps_ms, parts), _with_stamps(facets, steps_ms, parts)
+    return (_with_stamps(terms, steps_ms), _with_stamps(facets, steps_ms)), parts
 
 
-def _with_stamps(tables: Sequence[pl.DataFrame], steps_ms: Sequence[int], parts: Sequence[str]) -> pl.DataFrame:
-    """The tables as one, each row stamped with the second and the part of its table."""
-    of = np.repeat(np.arange(len(tables)), [table.height for table in tables])
-    stamps = (pl.Series("step_ms", steps_ms, pl.Int64).gather(of), pl.Series("part", parts, pl.String).gather(of))
+def _with_stamps(tables: Sequence[pl.DataFrame], steps_ms: Sequence[int]) -> pl.DataFrame:
+    """The tables as one, each row stamped with the second and the number of its table."""
+    heights = [table.height for table in tables]
+    stamps = pl.Series("step_ms", np.repeat(steps_ms, heights)), pl.Series("part", np.repeat(np.arange(len(tables)), heights))
     return pl.concat(tables, rechunk=True).with_columns(*stamps)
 
 
 def _add_to_open(state: WindowState, terms: pl.DataFrame, facets: pl.DataFrame, watermark_ms: int, params: WindowParams) -> None:
     """Rows of windows that stay open go to each; those of windows that close at once are kept together under one key."""
     last_closing = watermark_ms - WINDOW_MS - params.lateness_ms
-    window = pl.col("window_start_ms")
     for table, target in (
         (terms.select(list(CELLS)), state.open_terms),
         (facets.select(list(frames.FACET_ROWS)), state.open_facets),
     ):
-        at_once = table.filter(window <= last_closing)
-        if at_once.height:
-            target.setdefault(last_closing, []).append(at_once)
-        for start, part in by_window(table.filter(window > last_closing)).items():
+        at_once = _starts(table) <= last_closing
+        if at_once.any():
+            target.setdefault(last_closing, []).append(_where(table, at_once))
+        for start, part in _by_window(_where(table, ~at_once)):
             target.setdefault(start, []).append(part)
             state.dirty.add(start)
     for start, parts in state.open_terms.items():
@@ -133,6 +148,15 @@ def _add_to_open(state: WindowState, terms: pl.DataFrame, facets: pl.DataFrame, 
     for start, parts in state.open_facets.items():
         if len(parts) >= _COMPACT_PARTS:
             state.open_facets[start] = [owned(add_facets(parts))]
+
+
+def _by_window(table: pl.DataFrame) -> Iterable[tuple[int, pl.DataFrame]]:
+    """The rows of each window, in parts: as slices, unless there are many."""
+    starts = _starts(table)
+    bounds = [0, *(np.flatnonzero(starts[1:] != starts[:-1]) + 1).tolist(), starts.size]
+    if len(bounds) > _MANY_SLICES:
+        return by_window(table).items()
+    return [(int(starts[start]), table.slice(start, end - start)) for start, end in pairwise(bounds) if end > start]
 
 
 def _close(state: WindowState, due_ms: int, horizon_ms: int, out: Out) -> None:
@@ -229,7 +253,7 @@ def _retained(state: WindowState, start: int) -> Retained:
     return state.retained.setdefault(start, nothing)
 
 
-def _add_beside(late: pl.DataFrame, facets: pl.DataFrame, out: Out) -> None:
+def _add_beside(late: pl.DataFrame, facets: pl.DataFrame, names: Sequence[str], out: Out) -> None:
     """Rows of their own for windows that are forgotten, named by what brought them.
 
     A segment's final rows come as the difference to its provisional ones, so both stand: the name holds the end too.
@@ -238,6 +262,7 @@ def _add_beside(late: pl.DataFrame, facets: pl.DataFrame, out: Out) -> None:
         late, facets = (table.filter(pl.col("term") != EVERYWHERE) for table in (late, facets))
     if late.is_empty():
         return
+    late, facets = (table.with_columns(pl.Series("part", names).gather(table["part"])) for table in (late, facets))
     rows = add_cells([late.select(*CELLS, "part")], by=[*CELL, "part"])
     out.add(rows, add_facets([facets.select(*frames.FACET_ROWS, "part")], by=[*FACET, "part"]), {}, pl.col("part"))
 
