@@ -20,6 +20,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,12 @@ _thread = ThreadPoolExecutor(1, "checkpoint", initializer=_give_way)
 async def beside(work: Callable[..., _Result], *arguments: Any) -> _Result:
     """Runs work on checkpoints in a thread of its own that gives way to all others: packets are more urgent."""
     return await asyncio.get_running_loop().run_in_executor(_thread, work, *arguments)
+
+
+def timed(work: Callable[[], _Result]) -> tuple[_Result, float]:
+    """What it returns, and for how many seconds this thread was busy with it."""
+    begun_s = time.thread_time()
+    return work(), time.thread_time() - begun_s
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from agents.checkpoints import Checkpoints, beside
+from agents.checkpoints import Checkpoints, beside, timed
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -32,6 +32,8 @@ OPEN_COUNTS_REST = (
     30  # times as long as it took: while a log is caught up with, millions of open rows are not looked through every time
 )
 LOOK_S = 1.0
+CHECKPOINT_REST = 20  # times as long as the processor was busy with the last one
+LONGEST_REST_S = 60.0
 
 
 @dataclass(slots=True)
@@ -46,10 +48,16 @@ class _Owned:
     saved_s: float
     told: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgement of the last candidates
     saving: asyncio.Task[None] | None = None  # the newest checkpoint; finished or not
+    rest_s: float = CHECKPOINT_MS / 1000  # from the last one to the next
 
     def is_saving(self) -> bool:
         """Whether a checkpoint is under way."""
         return self.saving is not None and not self.saving.done()
+
+
+def rest_after_checkpoint(took_s: float) -> float:
+    """How long no other follows: of a stream that is caught up with they would be a tenth of the work."""
+    return min(max(CHECKPOINT_MS / 1000, CHECKPOINT_REST * took_s), LONGEST_REST_S)
 
 
 class DetectHandler:
@@ -103,7 +111,7 @@ class DetectHandler:
             self.metrics.pending.labels(str(tp.partition)).set(len(owned.state.alignment.pending))
             if owned.saving is not None and owned.saving.done():
                 owned.saving.result()  # nothing goes on behind a checkpoint that failed
-            if age_s * 1000 >= CHECKPOINT_MS and owned.offset > owned.saved_offset and not owned.is_saving():
+            if age_s >= owned.rest_s and owned.offset > owned.saved_offset and not owned.is_saving():
                 await self._checkpoint(tp, owned)
 
     def used(self) -> dict[str, int]:
@@ -160,7 +168,8 @@ class DetectHandler:
         return owned.saving
 
     async def _save(self, tp: TopicPartition, owned: _Owned, offset: int, frozen: Frozen) -> None:
-        sections = await beside(frozen.sections)
+        sections, took_s = await beside(timed, frozen.sections)
+        owned.rest_s = rest_after_checkpoint(took_s * len(self.owned))
         await self.outbox.drain()  # 1
         await owned.checkpoints.save(offset, sections)  # 2
         await self.source.commit({tp: offset})  # 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ from schemas.windows import decode_windows
 log = logging.getLogger(__name__)
 
 LOOK_BACK = {"moments": 300, "windows": 200}  # records per partition that a page just started reads first
+WAITING_BYTES = 32 * 1024 * 1024  # of windows kept for the first browser
 QUEUE = 64  # messages a browser may be behind: a minute of pulses
 MAX_BROWSERS = 50
 PULSE_S = 1.0
@@ -65,6 +67,8 @@ class PageFeed:
         self._tasks: list[asyncio.Task[None]] = []
         self._connected: dict[str, bool] = {}
         self._changed = False
+        self._waiting: deque[bytes] = deque()  # records of windows that nobody has asked for yet
+        self._waiting_bytes = 0
         self.skipped = 0  # records that could not be read; 0 unless something else writes to the topics
 
     async def start(self) -> None:
@@ -102,17 +106,22 @@ class PageFeed:
     def apply_moment(self, data: bytes) -> None:
         """Take a record of the moments topic and tell it at once."""
         moment = decode_moment(data)
-        if self._view.apply_moment(moment):
+        if self._view.apply_moment(moment) and self._subscriptions:
             self._tell("moment", orjson.dumps(self._view.moment_json(moment)))
             self._changed = True
 
     def apply_windows(self, data: bytes) -> None:
-        """Take a record of the windows topic; the next pulse tells it."""
-        self._view.apply_windows(decode_windows(data))
-        self._changed = True
+        """Take a record of the windows topic; the next pulse tells it. While nobody looks, the last ones wait as they came."""
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        while self._waiting_bytes > WAITING_BYTES and len(self._waiting) > 1:
+            self._waiting_bytes -= len(self._waiting.popleft())
+        if self._subscriptions:
+            self._catch_up()
 
     def snapshot(self) -> bytes:
         """The whole view as JSON."""
+        self._catch_up()
         return orjson.dumps({**self._view.snapshot(), "connected": self._is_connected()})
 
     @asynccontextmanager
@@ -128,6 +137,14 @@ class PageFeed:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    def _catch_up(self) -> None:
+        while self._waiting:
+            try:
+                self._view.apply_windows(decode_windows(self._waiting.popleft()))
+            except msgspec.DecodeError:
+                self.skipped += 1
+        self._waiting_bytes, self._changed = 0, True
 
     def _tell(self, name: str, body: bytes) -> None:
         for subscription in self._subscriptions:

@@ -28,11 +28,11 @@ from streams.verdict import Verdict, judge
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
-_KINDS = ("brand:", "hashtag:", "mention:", "domain:", "keyword:")
+_OF_ALL = "all:"  # no term can surge against itself
 
 _BYTES = pl.col("term").cast(pl.Binary).alias("bytes")
 _WATCHED = pl.col("term").str.starts_with(WATCHED_PREFIX).alias("watched")
-_COUNTED = pl.any_horizontal(pl.col("term").str.starts_with(kind) for kind in _KINDS).alias("counted")
+_COUNTED = (~pl.col("term").str.starts_with(_OF_ALL)).alias("counted")
 
 _SWEEP_MS = 60_000
 _FORGET_WARM_MS = 600_000
@@ -189,7 +189,7 @@ def _counted(rows: pl.DataFrame) -> _Counted:
         # 0 marks a free slot, so no term has it.
         hashes = np.array([xxh3_64_intdigest(name.encode()) or 1 for name in names], np.uint64)
         watched = np.array([name.startswith(WATCHED_PREFIX) for name in names], np.bool_)
-        at = np.array([i for i, name in enumerate(names) if name.startswith(_KINDS)], np.int64)
+        at = np.array([i for i, name in enumerate(names) if not name.startswith(_OF_ALL)], np.int64)
     else:
         columns = rows.select(_BYTES, _WATCHED, _COUNTED)
         hashes = np.fromiter(map(xxh3_64_intdigest, columns["bytes"].to_list()), np.uint64, len(terms))

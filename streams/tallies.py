@@ -51,7 +51,7 @@ def tally(state: TallyState, tick_ms: int, rows: pl.DataFrame, facets: pl.DataFr
 
 def _add(counts: dict[str, Count], rows: pl.DataFrame, facets: pl.DataFrame) -> None:
     watched = pl.col("term").str.starts_with(WATCHED_PREFIX)
-    for row in rows.filter(watched).select("term", *_SUMS, "samples").iter_rows(named=True):
+    for row in rows.lazy().filter(watched).select("term", *_SUMS, "samples").collect().iter_rows(named=True):
         count = counts.setdefault(row["term"], Count())
         for name in _SUMS:
             setattr(count, name, getattr(count, name) + row[name])

@@ -218,7 +218,7 @@ def _select(cells: pl.DataFrame, sent: pl.DataFrame, params: WindowParams) -> tu
         (~pl.col("stored")).sum().alias("terms"), pl.col("events").filter(~pl.col("stored")).sum().alias("events")
     )
     left_out = {start: LeftOut(terms, events) for start, terms, events in out.iter_rows()}
-    return table.filter("stored").select(*CELL, *SUMS), left_out
+    return table.filter("stored").select(*CELL, *SUMS).sort(CELL), left_out
 
 
 def _correct(state: WindowState, late: pl.DataFrame, late_facets: pl.DataFrame, out: Out) -> None:

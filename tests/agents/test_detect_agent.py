@@ -16,7 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from agents.checkpoints import Checkpoints, beside
-from agents.detect import DetectHandler, _Owned
+from agents.detect import CHECKPOINT_MS, DetectHandler, _Owned, rest_after_checkpoint
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -128,3 +128,9 @@ async def test_work_on_checkpoints_gives_way_and_nothing_else_does() -> None:
     before = priority()
     assert await beside(priority) == (min(before + 10, 19) if sys.platform == "linux" else before)
     assert priority() == await asyncio.to_thread(priority) == before
+
+
+def test_checkpoints_take_a_twentieth_of_the_time_at_most_and_are_a_minute_apart_at_most() -> None:
+    assert rest_after_checkpoint(0.0) == CHECKPOINT_MS / 1000
+    assert rest_after_checkpoint(1.0) == 20.0
+    assert rest_after_checkpoint(100.0) == 60.0

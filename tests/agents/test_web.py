@@ -20,7 +20,8 @@ from agents.web import PAGE, Web, is_loopback, parse_listen
 from agents.web_query import check_read_only
 from schemas.errors import ConfigurationError, SinkUnavailable
 from schemas.moments import encode_moment
-from tests.agents.page_records import moment
+from schemas.windows import WINDOW_MS, encode_windows
+from tests.agents.page_records import START_MS, batch, moment
 
 QUESTION = {"X-Drumbeat": "query"}
 
@@ -144,8 +145,8 @@ async def test_bytes_that_are_no_record_are_counted_and_change_nothing() -> None
     feed = PageFeed(Settings())
     feed.take(feed.apply_moment, b"{}")
     feed.take(feed.apply_windows, b"\xff")
-    assert feed.skipped == 2
     assert orjson.loads(feed.snapshot())["moments"] == []
+    assert feed.skipped == 2
 
 
 async def test_a_question_comes_back_as_columns(running: Running) -> None:
@@ -257,3 +258,19 @@ async def _messages(stream: aiohttp.StreamReader) -> AsyncIterator[tuple[str, An
             name = line.removeprefix("event: ")
         elif line.startswith("data: "):
             yield name, orjson.loads(line.removeprefix("data: "))
+
+
+async def test_windows_wait_as_they_came_until_somebody_looks_and_the_oldest_of_too_many_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = PageFeed(Settings())
+    records = [encode_windows(batch((START_MS + n * WINDOW_MS, "all:posts", "0", 1, n + 1))) for n in range(4)]
+    monkeypatch.setattr("agents.page_feed.WAITING_BYTES", sum(map(len, records[1:])))
+    for record in records:
+        feed.apply_windows(record)
+    assert feed.used()["page_cells"] == 0
+    async with feed.subscribe() as browser:
+        assert browser is not None
+        assert feed.used()["page_cells"] == 3
+        feed.apply_windows(encode_windows(batch((START_MS + 4 * WINDOW_MS, "all:posts", "0", 1, 5))))
+        assert feed.used()["page_cells"] == 4
