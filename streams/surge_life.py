@@ -7,10 +7,10 @@ import numpy as np
 from schemas.candidates import MAX_SAMPLES, Phase, Surge
 from streams.baseline import SCALES_MS
 from streams.sketches import count_authors, merge_samples
-from streams.surge_params import SurgeParams, least_score, support_of
+from streams.surge_params import SurgeParams
 from streams.term_table import TermTable
 from streams.tracks import BACKGROUND_SAMPLES, Chunk, OpenSurge, Track, merge, split
-from streams.verdict import LASTING_SCALE, LONGEST, TermVerdict, enough
+from streams.verdict import LASTING_SCALE, LONGEST, TermVerdict
 
 # A window belongs to a surge if it holds more than this many times what was expected.
 _SINCE_RATIO = 2.0
@@ -27,9 +27,9 @@ def open_surge(track: Track, verdict: TermVerdict, table: TermTable, params: Sur
         return []
     if track.faded_ms is not None and now_ms < track.faded_ms + params.cooldown_ms:
         return []
-    found = enough(verdict.observed, verdict.expected, verdict.score, verdict.volume, params, watched=track.watched)
+    found = verdict.enough[int(track.watched)]
     if track.faded_ms is not None and now_ms < track.faded_ms + params.rest_ms(track.last_scale) and track.last_peaks:
-        found &= verdict.observed >= params.again_ratio * np.array(track.last_peaks)
+        found = found & (verdict.observed >= params.again_ratio * np.array(track.last_peaks))
     if not found.any():
         return []
     scale = verdict.best(found)
@@ -38,7 +38,7 @@ def open_surge(track: Track, verdict: TermVerdict, table: TermTable, params: Sur
     total = merge(during, MAX_SAMPLES)
     _add_untracked(total, counted, since_ms)
     authors = count_authors(total.authors) + total.counts["unknown_authors"]
-    support = support_of(verdict.volume, params, watched=track.watched)
+    support = verdict.bar.support[int(track.watched)]
     if (
         authors < (params.authors_watched if track.watched else params.authors)
         and not (verdict.observed[found] >= params.flood_factor * support[found]).any()
@@ -56,9 +56,7 @@ def follow(track: Track, verdict: TermVerdict, table: TermTable, params: SurgePa
     above = (verdict.score >= params.exit_score) & (verdict.observed >= params.exit_ratio * verdict.expected)
     above[max(surge.scale, LASTING_SCALE) + 1 :] = False
     surge.peaks = list(map(max, surge.peaks, verdict.observed.tolist()))
-    if now_ms - surge.opened_ms >= params.lasting_ms and verdict.score[LONGEST] >= least_score(
-        verdict.volume, params, watched=track.watched
-    ):
+    if now_ms - surge.opened_ms >= params.lasting_ms and verdict.score[LONGEST] >= verdict.bar.score[int(track.watched)]:
         surge.scale = LONGEST
     if any(above.tolist()):
         surge.above_ms = now_ms

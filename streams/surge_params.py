@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from streams.baseline import SCALES_MS, BaselineParams, Floats, Ints
+from streams.baseline import SCALES_MS, BaselineParams
 
 PerScale = tuple[int, int, int, int]
 
-# Counts per hour of all terms for which SurgeParams.score is meant.
-_SCORE_VOLUME = 1000.0
+SCORE_VOLUME = 1000.0
+"""Counts per hour of all terms for which SurgeParams.score is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +97,3 @@ class SurgeParams:
     def fade_ms(self, scale: int) -> int:
         """How long a surge that this scale opened must stay below the exit before it has faded."""
         return int(min(max(self.fade_scales * SCALES_MS[scale], self.fade_min_ms), self.fade_max_ms))
-
-
-def least_score(volume: Ints, params: SurgeParams, *, watched: bool) -> float:
-    """The score that opens a surge in a stream of this `volume` per scale."""
-    return params.score_watched if watched else params.score + math.log10(max(float(volume[-1]) / _SCORE_VOLUME, 1.0))
-
-
-def support_of(volume: Ints, params: SurgeParams, *, watched: bool) -> Floats:
-    """The events that open a surge in such a stream, per scale."""
-    if watched:
-        return np.array(params.support_watched, np.float64)
-    return np.maximum(params.support, params.support_root * np.sqrt(np.maximum(volume, 0)))

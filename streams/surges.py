@@ -23,8 +23,8 @@ from streams.baseline import Ints
 from streams.surge_life import follow, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_table import Hashes, TermTable
-from streams.tracks import WATCHED_PREFIX, Track, compact, frozen, read_rows, record
-from streams.verdict import Verdict, judge
+from streams.tracks import MANY_CHUNKS, WATCHED_PREFIX, Track, compact, frozen, read_rows, record
+from streams.verdict import MAY_OPEN, MAY_OPEN_WATCHED, URGENT, WARM, Verdict, judge
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
 
@@ -37,8 +37,6 @@ _COUNTED = (~pl.col("term").str.starts_with(_OF_ALL)).alias("counted")
 _SWEEP_MS = 60_000
 _FORGET_WARM_MS = 600_000
 _FORGET_WATCHED_MS = 7 * 86_400_000
-
-_URGENT_SHARE = 0.25  # of the events that open a surge: from here on its authors and posts have to be known
 
 _FEW = 200  # rows up to which a loop in Python is faster than the first column operation
 
@@ -145,14 +143,14 @@ def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: S
 
     said: list[Surge] = []
     judged = verdict.keys.tolist()
-    for i, key in enumerate(judged):
-        if key in state.surging:
-            said += follow(state.tracks[key], verdict.of(i), state.table, params)
-    if tick_ms >= state.ready_ms and judged:
-        likely = verdict.may_open(params, watched=False)
-        for i in np.flatnonzero(likely | verdict.may_open(params, watched=True)).tolist():
+    if state.surging:
+        for i, key in enumerate(judged):
+            if key in state.surging:
+                said += follow(state.tracks[key], verdict.of(i), state.table, params)
+    if tick_ms >= state.ready_ms:
+        for i in np.flatnonzero(verdict.flags & (MAY_OPEN | MAY_OPEN_WATCHED)).tolist():
             track = state.tracks.get(judged[i])
-            if track is not None and (likely[i] or track.watched):
+            if track is not None and (track.watched or verdict.flags[i] & MAY_OPEN):
                 said += open_surge(track, verdict.of(i), state.table, params)
     if said:
         state.surging = {key for key, track in state.tracks.items() if track.surge is not None}
@@ -175,7 +173,8 @@ def _advance(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
 
 def _sweep(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
     for key, track in list(state.tracks.items()):
-        compact(track, tick_ms)
+        if len(track.chunks) >= MANY_CHUNKS:
+            compact(track, tick_ms)
         keep_ms = _FORGET_WATCHED_MS if track.watched else _FORGET_WARM_MS
         if track.surge is None and tick_ms - track.warm_ms > keep_ms and not _rests(track, tick_ms, params):
             del state.tracks[key]
@@ -218,20 +217,21 @@ def _wanted(
     Terms with a track from before keep it; of others nobody watches, the most surprising while there is room. For those that may
     soon open a surge room is made.
     """
-    best = verdict.score.max(axis=1, initial=0.0)
-    warm = (best >= params.warm_score) & (verdict.observed[:, -1] >= params.warm_events)
+    warm = (verdict.flags & WARM) != 0
     certain = np.zeros(len(touched.slots), np.bool_)
     certain[touched.places[counted.watched[touched.rows]]] = True
     reason = certain.copy()
     reason[verdict.places[warm]] = True
     certain |= state.table.pinned(touched.slots)
     others = np.flatnonzero(warm & ~certain[verdict.places])
+    if not others.size:
+        return certain, reason
     room = max(params.max_tracks - len(state.tracks), 0)
-    urgent = verdict.may_open(params, watched=False, share=_URGENT_SHARE)[others]
+    urgent = (verdict.flags[others] & URGENT) != 0
     needed = int(np.count_nonzero(urgent)) - room
     if needed > 0:
         room += _make_room(state, needed, state.table.slots["hash"][touched.slots], params)
-    chosen = others[np.lexsort((verdict.keys[others], -best[others], ~urgent))][:room]
+    chosen = others[np.lexsort((verdict.keys[others], -verdict.score[others].max(axis=1), ~urgent))][:room]
     certain[verdict.places[chosen]] = True
     state.untracked += len(others) - len(chosen)
     return certain, reason

@@ -32,7 +32,8 @@ _NOTHING = dict.fromkeys(_NAMES, 0)
 # (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
 _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
 
-_MANY_CHUNKS = 28
+MANY_CHUNKS = 28
+"""A track with so many is to be compacted."""
 
 _FEW_ROWS = 100  # up to which it is faster to look into a table row by row than to take it apart
 
@@ -100,6 +101,9 @@ class Row(NamedTuple):
 
 def read_rows(rows: pl.DataFrame, at: Ints) -> Iterator[Row]:
     """These rows of a table of frames.TERM_ROWS, in this order."""
+    if 2 * len(at) > rows.height:
+        every = rows.rows()
+        return (_row(*every[i]) for i in at.tolist())
     if len(at) <= _FEW_ROWS:
         return (_row(*rows.row(i)) for i in at.tolist())
     some = rows[at]
@@ -138,10 +142,8 @@ def frozen(track: Track) -> Track:
 
 
 def compact(track: Track, now_ms: int) -> None:
-    """Merge old chunks if there are many; what falls out of the last hour leaves its sentiment and some samples behind."""
+    """Merge chunks that grew old; what falls out of the last hour leaves its sentiment and some samples behind."""
     chunks = track.chunks
-    if len(chunks) < _MANY_CHUNKS:
-        return
     grains = [_grain(chunk.start_ms, now_ms) for chunk in chunks]  # the older, the coarser
     first = grains.count(_GONE)
     cuts = [at for at in range(first, len(chunks)) if at == first or grains[at] != grains[at - 1]]

