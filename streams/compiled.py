@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -37,12 +37,12 @@ def inlined(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
 
 
 def _keep_apart() -> None:
-    base = os.environ.get("NUMBA_CACHE_DIR")
-    if base or os.access(_HERE, os.W_OK):
+    config: Any = numba.config  # what it holds is made at import
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else _HERE / "__pycache__" if os.access(_HERE, os.W_OK) else None
+    if base is not None:
         sources = [data for path in sorted(_HERE.glob("*.py")) if _MARK in (data := path.read_bytes())]
         state = blake2b(b"".join(sources), digest_size=8).hexdigest()
-        kept = (Path(base) if base else _HERE / "__pycache__") / f"compiled-{state}"
-        numba.config.CACHE_DIR = str(kept)  # type: ignore[attr-defined]  # made at import of numba
+        config.CACHE_DIR = str(base / f"compiled-{state}")
 
 
 _keep_apart()
