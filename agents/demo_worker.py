@@ -16,7 +16,7 @@ from agents.local import stop_process, with_parent
 from agents.settings import Settings
 from schemas.errors import DrumbeatError
 
-READY_TIMEOUT_S = 60.0  # imports and joins take 5 s on a quiet machine
+READY_TIMEOUT_S = 120.0  # imports and joins take 5 s on a quiet machine, compiling half a minute where nothing is kept
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.2
 _LOG_LINES = 15

@@ -24,7 +24,7 @@ from schemas.windows import decode_windows
 log = logging.getLogger(__name__)
 
 LOOK_BACK = {"moments": 300, "windows": 200}  # records per partition that a page just started reads first
-WAITING_BYTES = 32 * 1024 * 1024  # of windows kept for the first browser
+WAITING_BYTES = 8 * 1024 * 1024  # of windows kept for the first browser
 QUEUE = 64  # messages a browser may be behind: a minute of pulses
 MAX_BROWSERS = 50
 PULSE_S = 1.0

@@ -22,11 +22,26 @@ _HERE = Path(__file__).parent
 _MARK = b"from streams.compiled import"
 
 
+def _kept() -> bool:
+    """Whether there is a place to keep what is compiled; it is chosen here."""
+    config: Any = numba.config  # what it holds is made at import
+    base = Path(config.CACHE_DIR) if config.CACHE_DIR else _HERE / "__pycache__" if os.access(_HERE, os.W_OK) else None
+    if base is None:
+        return False
+    sources = [data for path in sorted(_HERE.glob("*.py")) if _MARK in (data := path.read_bytes())]
+    state = blake2b(b"".join(sources), digest_size=8).hexdigest()
+    config.CACHE_DIR = str(base / f"compiled-{state}")
+    return True
+
+
+_KEPT = _kept()
+
+
 def compiled(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
     """The same function, some hundred times as fast."""
     try:
-        made = numba.njit(cache=True, error_model="numpy")(function)
-    except RuntimeError:  # nowhere to keep it
+        made = numba.njit(cache=_KEPT, error_model="numpy")(function)
+    except RuntimeError:  # nowhere to keep it after all
         made = numba.njit(error_model="numpy")(function)
     return cast(Callable[_Params, _Result], made)
 
@@ -34,15 +49,3 @@ def compiled(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]
 def inlined(function: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
     """The same for a small one that is called in an inner loop: a call that hands arrays on costs as much as ten steps."""
     return cast(Callable[_Params, _Result], numba.njit(error_model="numpy", inline="always")(function))
-
-
-def _keep_apart() -> None:
-    config: Any = numba.config  # what it holds is made at import
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else _HERE / "__pycache__" if os.access(_HERE, os.W_OK) else None
-    if base is not None:
-        sources = [data for path in sorted(_HERE.glob("*.py")) if _MARK in (data := path.read_bytes())]
-        state = blake2b(b"".join(sources), digest_size=8).hexdigest()
-        config.CACHE_DIR = str(base / f"compiled-{state}")
-
-
-_keep_apart()

@@ -340,43 +340,51 @@ def _same(data: Bytes, begin: int, end: int, other: int, other_end: int) -> bool
 
 
 @compiled
-def by_name(data: Bytes, terms: Spans) -> Codes:
-    """The ids of `Found.terms` in the order of kinds and values (as bytes)."""
-    size = len(terms)
-    keys, order, spare = np.empty(size, np.uint64), np.empty(size, np.uint32), np.empty(size, np.uint32)
-    for own in range(size):
-        keys[own] = _first_bytes(data, terms, own)
-        order[own] = own
-    width = 1
-    while width < size:
-        for begin in range(0, size, 2 * width):
-            left, middle = begin, min(begin + width, size)
-            right, end = middle, min(begin + 2 * width, size)
-            for place in range(begin, end):
-                if left < middle and (right == end or not _before(data, terms, keys, order[right], order[left])):
-                    spare[place] = order[left]
-                    left += 1
-                else:
-                    spare[place] = order[right]
-                    right += 1
-        order, spare = spare, order
-        width *= 2
-    return order
+def first_bytes(data: Bytes, terms: Spans) -> NDArray[np.uint64]:
+    """Kind and first seven bytes of each id of `Found.terms` as one number: these sort as the terms do, as far as they go."""
+    keys = np.empty(len(terms), np.uint64)
+    for own in range(len(terms)):
+        key, begin, end = np.uint64(terms[own, 0]), terms[own, 1], terms[own, 2]
+        for i in range(begin, begin + 7):
+            key = key << np.uint64(8) | np.uint64(data[i] if i < end else 0)
+        keys[own] = key
+    return keys
 
 
 @compiled
-def _first_bytes(data: Bytes, terms: Spans, own: int) -> np.uint64:
-    """Kind and first seven bytes, so that most comparisons are of two numbers."""
-    key, begin, end = np.uint64(terms[own, 0]), terms[own, 1], terms[own, 2]
-    for i in range(begin, begin + 7):
-        key = key << np.uint64(8) | np.uint64(data[i] if i < end else 0)
-    return key
+def settle_ties(data: Bytes, terms: Spans, keys: NDArray[np.uint64], order: Ints) -> None:
+    """Sorts what is alike in its first bytes by the rest; `order` sorts the keys."""
+    spare, begin = np.empty(order.size, np.int64), 0
+    while begin < order.size:
+        end = begin + 1
+        while end < order.size and keys[order[end]] == keys[order[begin]]:
+            end += 1
+        width = 1
+        while width < end - begin:
+            _merge_runs(data, terms, order, spare, begin, end, width)
+            order[begin:end] = spare[begin:end]
+            width *= 2
+        begin = end
 
 
 @compiled
-def _before(data: Bytes, terms: Spans, keys: NDArray[np.uint64], one: int, other: int) -> bool:
-    if keys[one] != keys[other]:
-        return bool(keys[one] < keys[other])
+def _merge_runs(data: Bytes, terms: Spans, order: Ints, spare: Ints, begin: int, end: int, width: int) -> None:
+    """Merges neighbouring runs of this width, each sorted, into `spare`."""
+    for first in range(begin, end, 2 * width):
+        left, middle = first, min(first + width, end)
+        right, last = middle, min(first + 2 * width, end)
+        for place in range(first, last):
+            if left < middle and (right == last or not _before(data, terms, order[right], order[left])):
+                spare[place] = order[left]
+                left += 1
+            else:
+                spare[place] = order[right]
+                right += 1
+
+
+@compiled
+def _before(data: Bytes, terms: Spans, one: int, other: int) -> bool:
+    """Of two terms that are alike in their first bytes."""
     i, j, end, other_end = terms[one, 1] + 7, terms[other, 1] + 7, terms[one, 2], terms[other, 2]
     while i < end and j < other_end:
         if data[i] != data[j]:
@@ -387,7 +395,7 @@ def _before(data: Bytes, terms: Spans, keys: NDArray[np.uint64], one: int, other
 
 
 @compiled
-def names(data: Bytes, terms: Spans, order: Codes, prefixes: Bytes, starts: Ints) -> Bytes:
+def names(data: Bytes, terms: Spans, order: Ints, prefixes: Bytes, starts: Ints) -> Bytes:
     """`kind:value` of these ids in this order, a newline behind each; `prefixes` of kind k stand from `starts[k]` on."""
     size = 0
     for own in order:

@@ -31,7 +31,7 @@ import polars as pl
 
 from streams.characters import character_flags
 from streams.stopwords import STOP_WORDS
-from streams.term_scan import by_name, choose, names, scan
+from streams.term_scan import choose, first_bytes, names, scan, settle_ties
 from streams.text import Texts
 
 ALL_POSTS = "all:posts"
@@ -88,7 +88,9 @@ def find_terms(texts: Texts, max_term_chars: int) -> Occurrences:
     data, ends = np.concatenate([_STOP_TEXT, texts.data]), np.concatenate([[0], texts.ends + 1]) + _STOP_TEXT.size - 1
     found = scan(data, ends, character_flags(), max_term_chars, _SEED)
     terms = found.terms[found.stops :]
-    order = by_name(data, terms)
+    keys = first_bytes(data, terms)
+    order = np.argsort(keys)
+    settle_ties(data, terms, keys, order)
     rank = np.empty(order.size, dtype=np.uint32)
     rank[order] = np.arange(order.size, dtype=np.uint32)
     said = names(data, terms, order, _PREFIXES, _PREFIX_STARTS).tobytes().decode()

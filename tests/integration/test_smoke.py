@@ -123,6 +123,7 @@ async def test_probes_and_scrapers_get_what_is_documented(worker: Worker) -> Non
     for bound in BOUNDS:
         cap = await worker.metric("drumbeat_bound_cap", what=bound.what)
         assert 0 <= await worker.metric("drumbeat_bound_used", what=bound.what) <= cap == bound.cap
+    assert (await worker.get("/api/state"))[0] == 200  # the page counts only what somebody asks for
     for what in ("ingest_remembered_ids", "detect_terms", "watchlist_brands", "page_cells"):
         await until(partial(worker.metric, "drumbeat_bound_used", what=what), f"{what} is reported", worker)
     for path, key in (("/livez", "seconds_since_batch"), ("/readyz", "lag")):
