@@ -13,7 +13,7 @@ State: streams.window_state, with its bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -47,7 +47,11 @@ from streams.window_state import LeftOut, Retained, WindowParams, WindowState, c
 __all__ = ["Emitted", "LeftOut", "Retained", "WindowParams", "WindowState", "apply_pieces", "flush_open"]
 
 _MANY_SLICES = 100
-_COMPACT_PARTS = 64  # keeps an open window near the size of its distinct terms; four sources bring 40 within its 10 s
+_COMPACT_PARTS = (
+    64  # of an open window; four sources bring 40 within its 10 s, and as many again every 10 s while it waits for late ones
+)
+_SMALL_ROWS = 1_000
+_MANY_LARGE = 512
 
 
 def apply_pieces(state: WindowState, pieces: Sequence[Piece], watermark_ms: int, version: int, params: WindowParams) -> Emitted:
@@ -144,10 +148,19 @@ def _add_to_open(state: WindowState, terms: pl.DataFrame, facets: pl.DataFrame, 
             state.dirty.add(start)
     for start, parts in state.open_terms.items():
         if len(parts) >= _COMPACT_PARTS:
-            state.open_terms[start] = [owned(add_cells(parts))]
+            state.open_terms[start] = _fewer(parts, add_cells)
     for start, parts in state.open_facets.items():
         if len(parts) >= _COMPACT_PARTS:
-            state.open_facets[start] = [owned(add_facets(parts))]
+            state.open_facets[start] = _fewer(parts, add_facets)
+
+
+def _fewer(parts: list[pl.DataFrame], add: Callable[[Sequence[pl.DataFrame]], pl.DataFrame]) -> list[pl.DataFrame]:
+    """The small parts as one; all of them if many are large: adding those takes long, and saves little memory."""
+    small = [part for part in parts if part.height < _SMALL_ROWS]
+    large = [part for part in parts if part.height >= _SMALL_ROWS]
+    if len(large) >= _MANY_LARGE:
+        return [owned(add(parts))]
+    return [*large, owned(add(small))] if len(small) >= _COMPACT_PARTS // 2 else parts
 
 
 def _by_window(table: pl.DataFrame) -> Iterable[tuple[int, pl.DataFrame]]:
