@@ -25,6 +25,7 @@ from streams.detect import DetectParams, DetectState, detect
 from streams.ingest import resume
 from streams.partition import EVERYWHERE
 from streams.segment_table import IngestParams
+from streams.warm import warm_up
 from tests.benchmarks.say import say
 
 SMALLEST = 1_000
@@ -124,6 +125,7 @@ def _checkpoint(state: DetectState, params: DetectParams, terms: int) -> dict[st
 
 
 if __name__ == "__main__":
+    warm_up()
     for line in grow_ids(int(sys.argv[1])):
         say(line)
     for line in grow_terms(int(sys.argv[2])):
