@@ -17,7 +17,7 @@ from agents.app import CHANNEL_BATCHES
 from agents.detect import DetectHandler
 from agents.metrics import AGENTS, Metrics
 from agents.outbox import DEPTH
-from agents.page_feed import MAX_BROWSERS, QUEUE
+from agents.page_feed import MAX_BROWSERS, QUEUE, WAITING_BYTES
 from agents.page_view import KEEP_WINDOWS, MAX_MOMENTS, MAX_TERMS_PER_WINDOW
 from agents.posts_reader import CACHED_BYTES, CACHED_POSTS
 from agents.source import RecordSource
@@ -234,6 +234,9 @@ BOUNDS = (
     Bound("page_browsers", MAX_BROWSERS, "browsers that listen", "64 messages each, shared", "renews", "the next is refused"),
     Bound(
         "page_messages", QUEUE, "messages that a browser has not read", "3 MB", "renews", "it is dropped, and comes back by itself"
+    ),
+    Bound(
+        "page_waiting_bytes", WAITING_BYTES, "bytes of windows while no browser listens", "8 MB", "renews", "the oldest record goes"
     ),
     Bound(
         "page_cells",

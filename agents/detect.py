@@ -33,7 +33,7 @@ OPEN_COUNTS_REST = (
 )
 LOOK_S = 1.0
 CHECKPOINT_REST = 20  # times as long as the processor was busy with the last one
-LONGEST_REST_S = 60.0
+LONGEST_REST_S = 30.0  # DrumbeatCheckpointOld tells of a minute
 
 
 @dataclass(slots=True)

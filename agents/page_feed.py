@@ -94,6 +94,7 @@ class PageFeed:
         return {
             "page_browsers": len(self._subscriptions),
             "page_messages": max((one.queue.qsize() for one in self._subscriptions), default=0),
+            "page_waiting_bytes": self._waiting_bytes,
             "page_cells": self._view.cells,
             "page_moments": self._view.moments,
         }
@@ -140,10 +141,7 @@ class PageFeed:
 
     def _catch_up(self) -> None:
         while self._waiting:
-            try:
-                self._view.apply_windows(decode_windows(self._waiting.popleft()))
-            except msgspec.DecodeError:
-                self.skipped += 1
+            self.take(lambda data: self._view.apply_windows(decode_windows(data)), self._waiting.popleft())
         self._waiting_bytes, self._changed = 0, True
 
     def _tell(self, name: str, body: bytes) -> None:

@@ -13,21 +13,19 @@ from streams.text import HAN, HANGUL, KATAKANA, NO_SPACES, SOUTH_EAST
 LETTER = 1
 WORD = 2  # letter, mark, number or underscore
 PLAIN = 4  # letter, mark or number of a script with spaces
-SPACE = 8
-IS_HAN = 16
-IS_KATAKANA = 32
-IS_SOUTH_EAST = 64
-SPACELESS = 128  # any of a script without spaces
-IS_HANGUL = 256
-ENDS_URL = 512
-SIGN = 1024  # '#', '@' or '&'
-NAME = 2048  # of a handle: a-z, 0-9 and '_'
+IS_HAN = 8
+IS_KATAKANA = 16
+IS_SOUTH_EAST = 32
+SPACELESS = 64  # any of a script without spaces
+IS_HANGUL = 128
+ENDS_URL = 256
+SIGN = 512  # '#', '@' or '&'
+NAME = 1024  # of a handle: a-z, 0-9 and '_'
 
 _CLASSES = {
     LETTER: r"\p{L}",
     WORD: r"[\p{L}\p{M}\p{N}_]",
     PLAIN: rf"[\p{{L}}\p{{M}}\p{{N}}--[{NO_SPACES}]]",
-    SPACE: r"\s",
     IS_HAN: f"[{HAN}]",
     IS_KATAKANA: f"[{KATAKANA}]",
     IS_SOUTH_EAST: f"[{SOUTH_EAST}]",

@@ -1,7 +1,7 @@
 """Loops that no column operation does well, compiled to machine code when first called, and kept on disk for the next process.
 
 A compiled function takes numbers, arrays and tuples of them, no objects. What is kept is kept apart for every state of the files
-that hold compiled functions, since one may call those of another. It lies in NUMBA_CACHE_DIR, else beside this file; where neither
+beside this one: it holds the constants and the compiled functions of other files as they were. It lies in NUMBA_CACHE_DIR, else beside this file; where neither
 may be written, every process compiles anew (see streams.warm).
 """
 
@@ -19,7 +19,6 @@ _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 _HERE = Path(__file__).parent
-_MARK = b"from streams.compiled import"
 
 
 def _kept() -> bool:
@@ -28,8 +27,7 @@ def _kept() -> bool:
     base = Path(config.CACHE_DIR) if config.CACHE_DIR else _HERE / "__pycache__" if os.access(_HERE, os.W_OK) else None
     if base is None:
         return False
-    sources = [data for path in sorted(_HERE.glob("*.py")) if _MARK in (data := path.read_bytes())]
-    state = blake2b(b"".join(sources), digest_size=8).hexdigest()
+    state = blake2b(b"".join(path.read_bytes() for path in sorted(_HERE.glob("*.py"))), digest_size=8).hexdigest()
     config.CACHE_DIR = str(base / f"compiled-{state}")
     return True
 

@@ -269,6 +269,7 @@ async def test_windows_wait_as_they_came_until_somebody_looks_and_the_oldest_of_
     for record in records:
         feed.apply_windows(record)
     assert feed.used()["page_cells"] == 0
+    assert feed.used()["page_waiting_bytes"] == sum(map(len, records[1:]))
     async with feed.subscribe() as browser:
         assert browser is not None
         assert feed.used()["page_cells"] == 3
