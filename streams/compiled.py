@@ -1,8 +1,8 @@
 """Loops that no column operation does well, compiled to machine code when first called, and kept on disk for the next process.
 
 A compiled function takes numbers, arrays and tuples of them, no objects. What is kept is kept apart for every state of the files
-beside this one: it holds the constants and the compiled functions of other files as they were. It lies in NUMBA_CACHE_DIR, else beside this file; where neither
-may be written, every process compiles anew (see streams.warm).
+beside this one: it holds the constants and the compiled functions of other files as they were. It lies in NUMBA_CACHE_DIR, else
+beside this file; where neither may be written, every process compiles anew (see streams.warm).
 """
 
 from __future__ import annotations
