@@ -6,8 +6,9 @@ second of the log clock; then they are handed out by (second, source, start). Th
 
 A source does not hold it when it is idle (it said so in a packet), or trails the fastest by more than `stall_ms`
 without being behind in its log; but what it said is good for `stall_ms` beyond the newest clock of that time only: in a
-replay others may leap ahead by months while its own records are on their way. Nor does it when more than `max_pending`
-segments or `max_pending_rows` of their rows wait: then the oldest go on, and what it still brings for their time is late.
+replay others may leap ahead by months while its own records are on their way. Its open segment is handed out too, as far
+as it was told, so that it is not late. Nor does a source hold the watermark when more than `max_pending` segments or
+`max_pending_rows` of their rows wait: then the oldest go on, and what it still brings for their time is late.
 When all are idle, time goes on at the pace that their packets report. All of this is decided from packets, so it is a
 function of the partials log.
 State: one entry per source, at most `max_pending` segments with `max_pending_rows` rows, and one open segment per source.
@@ -51,7 +52,7 @@ class Source(msgspec.Struct):
     idle_clock_ms: int = NO_CLOCK_MS
     behind: bool = False
     newest_ms: int = NO_CLOCK_MS  # newest clock of all sources when this one last spoke
-    applied_end: int = NO_CLOCK_MS  # end of the open segment [next, ...) as handed out while idle, or none
+    applied_end: int = NO_CLOCK_MS  # end of the open segment [next, ...) as handed out before it was final, or none
     told_end: int = NO_CLOCK_MS  # the furthest that anybody has said of the open segment, or none
 
 
@@ -158,6 +159,7 @@ def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Ali
     state.expected = max(state.expected, packet.sources)
     replayed = _final(state, packet) if packet.final else _provisional(state, packet)
     state.sources[packet.source].newest_ms = _newest(state)
+    _apply_overlay(state, packet.source, params)
     due_ms = max(state.watermark_ms, _watermark(state, params))
     state.watermark_ms = max(due_ms, _forced(state, params))
     ready = sorted((piece for piece in state.pending if piece.step_ms < state.watermark_ms), key=lambda piece: piece.place)
@@ -202,11 +204,17 @@ def _provisional(state: AlignmentState, packet: Packet) -> int:
         return 0
     (piece,) = _pieces(packet, [(0, segment)])
     state.overlays[packet.source] = piece
-    if packet.idle_ms and segment.end > source.applied_end:
-        source.applied_end = segment.end
-        state.pending = [one for one in state.pending if one.final or one.source != packet.source]
-        state.pending.append(piece)
     return 0
+
+
+def _apply_overlay(state: AlignmentState, number: int, params: AlignmentParams) -> None:
+    """Time does not wait for a source that does not hold it: its open segment is counted as far as it is known."""
+    source, overlay = state.sources[number], state.overlays.get(number)
+    if overlay is None or overlay.end <= source.applied_end or _holds(source, params):
+        return
+    source.applied_end = overlay.end
+    state.pending = [one for one in state.pending if one.final or one.source != number]
+    state.pending.append(overlay)
 
 
 def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]]) -> list[Piece]:

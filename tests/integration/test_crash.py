@@ -52,7 +52,7 @@ async def _undisturbed(settings: Settings, place: Path) -> Outcome:
     """What a worker leaves behind that nobody kills."""
     await prepare(settings, BRANDS, PARTITIONS)
     await send(settings, STREAM)
-    async with Worker(settings, place / "undisturbed.log", module=IMPATIENT) as worker:
+    async with Worker(settings, place / "undisturbed.log") as worker:
         await drained(settings, worker, COUNTED.posts, END_MS)
         assert await worker.terminate() == 0
     found = await outcome(settings)

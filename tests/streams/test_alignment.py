@@ -33,6 +33,12 @@ def idle(source: int, start: int, idle_ms: int, clock_ms: int = NO_CLOCK_MS) -> 
     return Packet(source=source, sources=2, final=False, idle_ms=idle_ms, segments=(Segment(start, start, clock_ms, clock_ms),))
 
 
+def opened(source: int, start: int, end: int, second: int) -> Packet:
+    return Packet(
+        source=source, sources=2, final=False, segments=(Segment(start, end, BASE + second * 1_000, BASE + second * 1_000),)
+    )
+
+
 def run(*packets: Packet) -> list[Aligned]:
     state = AlignmentState()
     out = []
@@ -81,6 +87,19 @@ def test_a_source_that_trails_holds_the_others_only_while_it_has_something_to_re
     trailing = final(1, 0, 0), final(0, 0, 100), final(1, 10, 1)
     assert places(run(*trailing))[1:] == [[(1, 0)], [(1, 10), (0, 0)]]
     assert places(run(*trailing[:2], final(1, 10, 1, behind=True)))[2] == [(1, 10)]
+
+
+def test_the_open_segment_of_a_source_that_trails_is_handed_out_once_nobody_waits_for_it() -> None:
+    told = opened(1, 10, 15, 1), opened(1, 10, 18, 1)
+    out = run(final(1, 0, 0), final(0, 0, 5), told[0], final(0, 10, 100), told[0], told[1], final(1, 10, 1), final(1, 20, 200))
+    assert places(out) == [[], [(1, 0)], [], [], [(1, 10), (0, 0), (0, 10)], [(1, 10)], [(1, 10)], []]
+    ends = [[piece.end for piece in one.pieces if not piece.final] for one in out]
+    assert ends[4:] == [[15], [18], [], []], "nothing while others waited for it; then as it grows, each length once"
+
+
+def test_the_open_segment_of_a_source_that_is_behind_waits_with_it() -> None:
+    behind = replace(opened(1, 10, 15, 1), behind=True)
+    assert places(run(final(1, 0, 0), final(0, 0, 100), behind, behind))[2:] == [[], []]
 
 
 def test_too_many_waiting_segments_are_let_go() -> None:
