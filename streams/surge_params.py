@@ -58,7 +58,7 @@ class SurgeParams:
     refresh_ms: int = 60_000  # otherwise it is told again after this time if it got refresh_ratio x the events
     refresh_ratio: float = 1.1
 
-    warm_score: float = 2.5  # at this score and warm_events a term gets a track: authors, samples, sentiment
+    warm_score: float = 2.5  # at this, warm_events and a tenth of the support a term gets a track: authors, samples, sentiment
     warm_events: int = 3
     max_tracks: int = 4_096  # terms nobody watches in detail, some KB each, 100 KB at most
     max_watched: int = 10_000  # watched ones, those that left the watchlist within a week included

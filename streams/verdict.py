@@ -21,7 +21,8 @@ LASTING_SCALE = 2
 
 LONGEST = SCALES - 1
 
-_URGENT_SHARE = 0.25  # of the events that open a surge
+_WARM_SHARE = 0.1  # of the events that open a surge
+_URGENT_SHARE = 0.25
 
 
 MAY_OPEN, MAY_OPEN_WATCHED, URGENT, WARM = 1, 2, 4, 8
@@ -191,9 +192,10 @@ def _bar(volume: Ints, limits: _Limits) -> Bar:
 
 @compiled
 def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: _Limits, enough: NDArray[np.bool_]) -> int:
-    flags, best = 0, 0.0
+    flags = 0
     for scale in range(SCALES):
-        best = max(best, score[scale])
+        if score[scale] >= limits.warm_score and counts[scale] >= _WARM_SHARE * bar.support[0, scale]:
+            flags |= WARM
         if counts[scale] >= limits.ratios[scale] * expected[scale]:
             for watched in range(2):
                 if score[scale] >= bar.score[watched]:
@@ -202,8 +204,8 @@ def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: _Lim
                         flags |= MAY_OPEN_WATCHED if watched else MAY_OPEN
                     if not watched and counts[scale] >= _URGENT_SHARE * bar.support[watched, scale]:
                         flags |= URGENT
-    if best >= limits.warm_score and counts[LONGEST] >= limits.warm_events:
-        flags |= WARM
+    if counts[LONGEST] < limits.warm_events:
+        flags &= ~WARM
     return flags
 
 

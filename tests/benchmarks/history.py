@@ -20,12 +20,9 @@ from tests.benchmarks.feed import PARTITIONS, make_feed
 from tests.benchmarks.recount import Recount
 
 WINDOWS = 66  # detect wants 60 before anything opens
-SAMPLE = 50_000  # events
 
 
-def past(
-    corpus: Corpus, rate: float, end_ms: int, partials: int, fewest: float, sample: int = SAMPLE
-) -> Iterator[tuple[int, bytes]]:
+def past(corpus: Corpus, rate: float, end_ms: int, partials: int, fewest: float, sample: int) -> Iterator[tuple[int, bytes]]:
     """(partition of social.partials, packet) of the windows before `end_ms`; without rarer terms that nobody watches."""
     counts, means = _sample(corpus, rate, fewest, sample)
     rng = np.random.default_rng(1)

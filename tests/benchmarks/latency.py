@@ -36,6 +36,7 @@ from tests.benchmarks.recount import WrongCount
 from tests.integration.logs import prepare
 
 FIRST_SURGE_S, SURGE_S, SURGE_EVERY = 5, 4, 25
+FEWEST = 3.0  # events of a term in 10 s; a twentieth of what surges have: with no past of its own, all that is usual would look new
 SETTLE_S = 120.0  # for the past, and for what is under way at the end
 _TERMS_PER_POST = 8.5
 _GOLDEN = 0.618034  # its multiples fill a second evenly
@@ -141,7 +142,8 @@ async def _tell_the_past(bench: Bench, settings: Settings, rate: float) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", max_request_size=2**25)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, group_id=settings.group("ingest"), enable_auto_commit=False)
     async with producer, consumer:
-        for partition, packet in history.past(bench.corpus, rate, end_ms, drumbeat.PARTIALS, threshold(rate) / 8):
+        window = int(rate * WINDOW_MS / 1_000)  # events: as many as those whose counts are told
+        for partition, packet in history.past(bench.corpus, rate, end_ms, drumbeat.PARTIALS, FEWEST, window):
             await producer.send(topics.partials, packet, partition=partition)
         await producer.flush()
         partitions = [TopicPartition(topics.raw, number) for number in range(PARTITIONS)]

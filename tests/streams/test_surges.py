@@ -340,6 +340,13 @@ def test_a_few_events_however_surprising_take_nobody_s_track() -> None:
     assert [track.term for key, track in state.tracks.items() if key not in tracks] == ["hashtag:soon"]
 
 
+def test_what_is_a_trifle_in_a_stream_of_this_size_is_not_followed() -> None:
+    params = SurgeParams(support=(60, 60, 60, 60))
+    state, tick_ms = seasoned(params=params)
+    run(state, [(tick_ms, [row(tick_ms, "keyword:odd", 5), row(tick_ms, "keyword:more", 6)])], params)
+    assert [track.term for track in state.tracks.values()] == ["keyword:more"]
+
+
 def test_more_new_terms_in_one_tick_than_there_is_room_for_do_no_harm() -> None:
     params = SurgeParams(max_terms=50)
     state = SurgeState(params)
