@@ -67,6 +67,7 @@ class DetectHandler:
         self.settings, self.outbox, self.metrics = settings, outbox, metrics
         self.owned: dict[TopicPartition, _Owned] = {}
         self.open_counts: dict[str, int] = {}  # provisional counts of watched terms over all partitions of this worker
+        self.shows_open = False  # whether anybody looks at them
         self._count_again_s = self._looked_s = 0.0
         self._held: dict[str, int] = {}  # see `used`
 
@@ -141,7 +142,9 @@ class DetectHandler:
     async def _count_open(self) -> None:
         """Between two packets, when no other thread works on the states."""
         begun_s = time.monotonic()
-        if begun_s < self._count_again_s:
+        if not self.shows_open:
+            self.open_counts = {}
+        if not self.shows_open or begun_s < self._count_again_s:
             return
         counts: dict[str, int] = {}
         for owned in self.owned.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ from streams.records import Columns
 from streams.segment_table import IngestParams
 
 PROVISIONAL_MS = 500
+FLOWS_S = 1.3  # a partition with final packets closer than this will end its open segment before it would pay to tell of it
 PROVISIONAL_REST = 19  # times as long as a pass over the open segments took, until the next: what is final must not wait for it
 LONGEST_REST_S = 1.5  # with the wait below, a stream that stops is counted within two seconds and the pass
 LONGEST_WAIT_S = 0.4  # of a provisional pass for the end of a second
@@ -71,6 +73,8 @@ class _Owned:
     new_s: float = field(default_factory=time.monotonic)  # monotonic time of the last record
     told_s: float = 0.0  # of the last packet, provisional or final
     told_end: int = -1  # end of the open segment in it
+    final_s: float = -math.inf  # of the last final packet
+    flows: bool = False  # the next final packet is expected within a second or so
     next_idle_s: float = IDLE_MS / 1000
     unread_s: float = field(default_factory=time.monotonic)  # monotonic time when records were last known to be unread
     final: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgements of the last final packets
@@ -93,13 +97,18 @@ class _Owned:
         end, quiet_s = self.state.cutter.open_end(), min(place.said_s, now_s) - self.new_s
         if end == self.told_end and quiet_s < self.next_idle_s:
             return None
-        if now_s - self.told_s < PROVISIONAL_MS / 1000:
+        if now_s - self.told_s < (FLOWS_S if self.flows else PROVISIONAL_MS / 1000):
             return None
         idle_ms = int(quiet_s * 1000) if quiet_s >= max(IDLE_MS / 1000, self.blind_s) else 0
         if idle_ms:
             self.next_idle_s = quiet_s + min(quiet_s * 0.25 + 0.5, LONGEST_SILENCE_S)
-        self.told_s, self.told_end = now_s, end
+        self.told_s, self.told_end, self.flows = now_s, end, False
         return idle_ms
+
+    def finish(self, now_s: float) -> None:
+        """A final packet is said."""
+        self.flows = now_s - self.final_s < FLOWS_S
+        self.told_s = self.final_s = now_s
 
 
 def meets_the_end_of_a_second(wall_s: float, pass_s: float) -> bool:
@@ -194,7 +203,7 @@ class IngestHandler:
         owned = self.owned[tp]
         assert done.commit_offset is not None
         self._check_deploy(tp, owned, done)
-        owned.told_s = time.monotonic()
+        owned.finish(time.monotonic())
         if place.lag:
             owned.unread_s = owned.told_s
         then = partial(self._committed, tp, done.commit_offset, done.outcomes, newest_ms)

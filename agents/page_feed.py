@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -28,6 +30,7 @@ WAITING_BYTES = 8 * 1024 * 1024  # of windows kept for the first browser
 QUEUE = 64  # messages a browser may be behind: a minute of pulses
 MAX_BROWSERS = 50
 PULSE_S = 1.0
+LOOKED_AT_S = 15.0
 RETRY_S = 2.0
 
 Message = tuple[str, bytes]  # SSE event name and its JSON
@@ -69,6 +72,7 @@ class PageFeed:
         self._changed = False
         self._waiting: deque[bytes] = deque()  # records of windows that nobody has asked for yet
         self._waiting_bytes = 0
+        self._looked_s = -math.inf
         self.skipped = 0  # records that could not be read; 0 unless something else writes to the topics
 
     async def start(self) -> None:
@@ -99,6 +103,11 @@ class PageFeed:
             "page_moments": self._view.moments,
         }
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether a browser is there, or somebody asked for the view a moment ago."""
+        return bool(self._subscriptions) or time.monotonic() - self._looked_s < LOOKED_AT_S
+
     def observe_open(self, counts: Mapping[str, int]) -> None:
         """Provisional counts per term of windows that are still open; cheap, call it as often as wanted."""
         self._view.apply_open(counts)
@@ -122,6 +131,7 @@ class PageFeed:
 
     def snapshot(self) -> bytes:
         """The whole view as JSON."""
+        self._looked_s = time.monotonic()
         self._catch_up()
         return orjson.dumps({**self._view.snapshot(), "connected": self._is_connected()})
 

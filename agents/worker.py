@@ -175,6 +175,7 @@ class _Provisional(Service):
     async def _show(self) -> None:
         while not self.should_stop:
             for handler in self.handlers:
+                handler.shows_open = self.page.is_looked_at
                 self.page.observe_open(handler.open_counts)
             await self.sleep(PROVISIONAL_PAGE_S)
 

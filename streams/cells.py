@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas import frames
@@ -61,6 +62,23 @@ def vanished(known: pl.DataFrame, now: pl.DataFrame, by: Sequence[str]) -> pl.Da
     columns = {name: kind for name, kind in now.schema.items() if name not in by}
     zeros = [pl.lit([] if kind == pl.List else 0, kind).alias(name) for name, kind in columns.items()]
     return known.select(by).join(now, on=by, how="anti").sort(by).with_columns(zeros).select(now.columns)
+
+
+def places_of(terms: pl.Series, table: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Rows of a table sorted by term, each term once, that are of these distinct terms; ascending."""
+    if table.is_empty():
+        return np.zeros(0, np.int64)
+    places = np.minimum(table["term"].search_sorted(terms).to_numpy(), table.height - 1).astype(np.int64)
+    return np.sort(places[(table["term"].gather(places) == terms).to_numpy()])
+
+
+def put_in(rows: pl.DataFrame, table: pl.DataFrame, places: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """The table with these rows instead of those at `places`, which are of the same terms; both sorted by term."""
+    if table.is_empty():
+        return rows
+    kept = np.delete(np.arange(table.height), places)
+    at = table["term"].search_sorted(rows["term"]).to_numpy().astype(np.int64)
+    return pl.concat([table, rows])[np.insert(kept, at - np.searchsorted(places, at), table.height + np.arange(rows.height))]
 
 
 def owned(rows: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,6 @@ A slot that is not touched keeps its bytes; decay is applied when it is read.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
@@ -30,8 +29,6 @@ PAGE = 1024
 TOTAL = 0
 """The slot of all terms together."""
 
-_LENGTHS = np.array(SCALES_MS)
-
 
 class TermTable:
     """Counts and pasts by slot. The order in which terms of one call are given does not matter."""
@@ -44,7 +41,7 @@ class TermTable:
         self.slots: Records = np.zeros(PAGE, RECORD)
         self.cells: Records = np.zeros(cells, CELL)
         self._index = self._indexed()
-        self._free: list[int] = []
+        self._free = np.zeros(0, np.int64)  # slots below that are free, ascending
         self._high = 1  # slots from here on were never used; slot 0 is TOTAL
         self._pinned = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
         self._scratch = np.zeros(PAGE, np.int64)  # by slot; zeros between calls
@@ -151,16 +148,16 @@ class TermTable:
         used = np.flatnonzero(self.slots["hash"])
         self._index = self._indexed()
         self._high = int(used[-1]) + 1 if len(used) else 1
-        self._free = sorted(set(range(1, self._high)) - set(used.tolist()))
+        self._free = np.setdiff1d(np.arange(1, self._high), used)
 
     def _indexed(self) -> TermIndex:
         used = np.flatnonzero(self.slots["hash"])
         return TermIndex(self.slots["hash"][used], used)
 
     def _admit(self, hashes: Hashes) -> Ints:
-        again = [heapq.heappop(self._free) for _ in range(min(len(self._free), len(hashes)))]
+        again, self._free = self._free[: len(hashes)], self._free[len(hashes) :]
         never = len(hashes) - len(again)
-        slots = np.concatenate([np.array(again, np.int64), np.arange(self._high, self._high + never)])
+        slots = np.concatenate([again, np.arange(self._high, self._high + never)])
         self._high += never
         self._index.add(hashes, slots)
         while self._high > len(self.slots):
@@ -176,22 +173,24 @@ class TermTable:
         evictable[in_use] = False
         evictable[self._pinned] = False
         slots = np.flatnonzero(evictable)
-        slots = slots[self._least_active(slots)[: max(needed, self.max_terms // 8)]]
+        slots = self._least_active(slots, max(needed, self.max_terms // 8))
         put_away(self.slots, self.cells, slots, self.clock, self.weights)
-        for slot in slots.tolist():
-            heapq.heappush(self._free, slot)
+        self._free = np.sort(np.concatenate([self._free, slots]))
         self.slots[slots] = np.zeros(1, RECORD)
         self._index = self._indexed()
         return len(slots)
 
-    def _least_active(self, slots: Ints) -> Ints:
-        """Order of these slots by discounted events of the last hours; untouched ones are not settled, only discounted."""
+    def _least_active(self, slots: Ints, count: int) -> Ints:
+        """So many, by discounted events of the last hours, ties by hash; untouched ones are not settled, only discounted."""
+        if len(slots) <= count:
+            return slots
         minute = 1
-        seen, rings = self.slots["seen_ms"][slots], self.slots["rings"][slots]
-        ages = np.maximum(np.array(self.clock.newest) - seen[:, None] // _LENGTHS, 0)
-        recent = self.slots["sums"][slots] + rings[:, SPANS[minute]].sum(axis=1)[:, None]
-        left = recent * np.exp2(-ages * np.array(self.clock.rates))
-        return np.lexsort((self.slots["hash"][slots], left[:, minute]))
+        ages = np.maximum(self.clock.newest[minute] - self.slots["seen_ms"][slots] // SCALES_MS[minute], 0)
+        recent = self.slots["sums"][slots, minute] + self.slots["rings"][slots, SPANS[minute]].sum(axis=1)
+        left = recent * np.exp2(-ages * self.clock.rates[minute])
+        limit = np.partition(left, count - 1)[count - 1]
+        below, ties = slots[left < limit], slots[left == limit]
+        return np.concatenate([below, ties[np.argsort(self.slots["hash"][ties])[: count - len(below)]]])
 
 
 @compiled

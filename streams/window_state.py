@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas import frames
 from streams.alignment import Piece
-from streams.cells import add_cells, add_facets
+from streams.cells import add_cells, add_facets, owned, put_in
 from streams.partition import EVERYWHERE, partition_of
 
+_OWNED_AFTER = 16  # corrections: texts of what they replaced stay in memory until then
 _SENT = {"window_start_ms": pl.Int64(), "term": pl.String()}
 _SENT_FACETS = {**_SENT, "facet": pl.String()}
 
@@ -73,6 +76,7 @@ class Retained:
     cells: pl.DataFrame
     facets: pl.DataFrame
     left_out: LeftOut
+    corrections: int = field(default=0, compare=False)
     _bytes: tuple[TableBytes, TableBytes] | None = field(default=None, compare=False, repr=False)
 
     def frozen(self) -> tuple[TableBytes, TableBytes]:
@@ -80,6 +84,15 @@ class Retained:
         if self._bytes is None or self._bytes[0].table is not self.cells or self._bytes[1].table is not self.facets:
             self._bytes = TableBytes(self.cells), TableBytes(self.facets)
         return self._bytes
+
+    def correct(self, rows: pl.DataFrame, places: npt.NDArray[np.int64]) -> None:
+        """These rows, sorted by term, take the place of the cells at `places`."""
+        if rows.is_empty() and not places.size:
+            return
+        self.cells = put_in(rows, self.cells, places)
+        self.corrections += 1
+        if self.corrections % _OWNED_AFTER == 0:
+            self.cells = owned(self.cells)
 
     @property
     def rows(self) -> int:

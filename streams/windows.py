@@ -13,7 +13,7 @@ State: streams.window_state, with its bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from streams.cells import (
     by_window,
     negated,
     owned,
+    places_of,
     slices_by,
     vanished,
     with_sketches,
@@ -240,25 +241,39 @@ def _correct(state: WindowState, late: pl.DataFrame, late_facets: pl.DataFrame, 
         late, late_facets = (table.filter(pl.col("term") != EVERYWHERE) for table in (late, late_facets))
     if late.is_empty():
         return
-    starts = sorted(set(late["window_start_ms"].to_list()))
-    windows = {start: _retained(state, start) for start in starts}
-    base = pl.concat([window.cells for window in windows.values()])
-    base_facets = pl.concat([window.facets for window in windows.values()])
-    known = late.join(base, on=CELL, how="semi", maintain_order="left")
-    new = late.join(base, on=CELL, how="anti", maintain_order="left")
-    added = pl.concat([known, new.filter(frames.is_watched(pl.col("term")))]).select(list(CELLS))
-    changed = add_cells([base.join(added, on=CELL, how="semi"), added])
-    changed_facets = add_facets([base_facets, late_facets.select(list(frames.FACET_ROWS))])
-    left = new.filter(~frames.is_watched(pl.col("term"))).group_by("window_start_ms").agg(pl.col("events").sum())
-    cells_of = by_window(owned(pl.concat([base.join(added, on=CELL, how="anti"), changed]).sort(CELL)))
-    facets_of, left_of = by_window(owned(changed_facets)), dict(left.iter_rows())
-    no_cells, no_facets = frames.empty(CELLS), frames.empty(frames.FACET_ROWS)
+    terms_of = {start: rows["term"].unique() for start, rows in by_window(late).items()}
+    windows = {start: _retained(state, start) for start in terms_of}
+    places = {start: places_of(terms_of[start], window.cells) for start, window in windows.items()}
+    known = pl.concat([window.cells[places[start]] for start, window in windows.items()])
+    unknown = late.join(known, on=CELL, how="anti", maintain_order="left")
+    is_watched = frames.is_watched(pl.col("term"))
+    added = pl.concat([late.join(known, on=CELL, how="semi", maintain_order="left"), unknown.filter(is_watched)]).select(
+        list(CELLS)
+    )
+    changed = add_cells([known, added])
+    left_of = dict(unknown.filter(~is_watched).group_by("window_start_ms").agg(pl.col("events").sum()).iter_rows())
+    changed_of, nothing = by_window(owned(changed)), frames.empty(CELLS)
     for start, window in windows.items():
-        window.cells, window.facets = cells_of.get(start, no_cells), facets_of.get(start, no_facets)
+        window.correct(changed_of.get(start, nothing), places[start])
         window.left_out = LeftOut(window.left_out.terms, window.left_out.events + left_of.get(start, 0))
-    facets = changed_facets.join(late_facets, on=FACET, how="semi", maintain_order="left")
+    facets = _correct_facets(windows, late_facets, out)
     out.add(changed, facets, {start: window.left_out for start, window in windows.items()})
-    out.add(vanished(base.join(added, on=CELL, how="semi"), changed, CELL), vanished(base_facets, changed_facets, FACET), {})
+    if added.select(CELL).n_unique() > changed.height:
+        out.add(vanished(known, changed, CELL), frames.empty(frames.FACET_ROWS), {})
+
+
+def _correct_facets(windows: Mapping[int, Retained], late: pl.DataFrame, out: Out) -> pl.DataFrame:
+    """Adds late rows to the stored facets of these windows; returns those that changed."""
+    if late.is_empty():
+        return frames.empty(frames.FACET_ROWS)
+    known, added = pl.concat([window.facets for window in windows.values()]), late.select(list(frames.FACET_ROWS))
+    changed = add_facets([known, added])
+    changed_of, nothing = by_window(owned(changed)), frames.empty(frames.FACET_ROWS)
+    for start, window in windows.items():
+        window.facets = changed_of.get(start, nothing)
+    if pl.concat([known, added]).select(FACET).n_unique() > changed.height:
+        out.add(frames.empty(CELLS), vanished(known, changed, FACET), {})
+    return changed.join(added, on=FACET, how="semi", maintain_order="left")
 
 
 def _retained(state: WindowState, start: int) -> Retained:

@@ -53,6 +53,23 @@ async def test_candidates_are_sent_when_those_before_are_acknowledged_and_never_
         await handler.outbox.drain()
 
 
+async def test_what_is_open_is_counted_while_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, tp = (
+        DetectHandler(Settings(), Outbox(SilentProducer()), Metrics(CollectorRegistry())),
+        TopicPartition("social.partials", 0),
+    )
+    handler.owned[tp] = _Owned(DetectState.fresh(DetectParams()), DetectParams(), cast("Checkpoints", None), 0, 0, 0.0)
+    monkeypatch.setattr("agents.detect.open_counts", lambda state: {"brand:kestrel": 3})
+    await handler._count_open()
+    assert handler.open_counts == {}
+    handler.shows_open = True
+    await handler._count_open()
+    assert handler.open_counts == {"brand:kestrel": 3}
+    handler.shows_open = False
+    await handler._count_open()
+    assert handler.open_counts == {}, "nothing old when somebody looks again"
+
+
 class SlowCheckpoints:
     """Takes one checkpoint at a time and is done with it when told."""
 

@@ -12,7 +12,17 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 
-from agents.ingest import BLIND_S, LONGEST_GRACE_S, LONGEST_WAIT_S, IngestHandler, _Owned, meets_the_end_of_a_second, rest_after
+from agents.ingest import (
+    BLIND_S,
+    FLOWS_S,
+    LONGEST_GRACE_S,
+    LONGEST_WAIT_S,
+    PROVISIONAL_MS,
+    IngestHandler,
+    _Owned,
+    meets_the_end_of_a_second,
+    rest_after,
+)
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -38,6 +48,17 @@ def test_after_a_broker_that_did_not_answer_silence_counts_anew_and_for_as_long_
     assert (owned.new_s > before_s) == (grace_s > 0)
     owned.look(Place(10, 10, time.monotonic()))
     assert owned.blind_s == pytest.approx(grace_s, abs=0.2), "the first answer does not end it"
+
+
+@pytest.mark.parametrize(("gap_s", "waits_s"), [(1.0, FLOWS_S), (5.0, PROVISIONAL_MS / 1_000)])
+def test_what_is_open_of_a_partition_that_flows_is_told_only_when_it_stops(gap_s: float, waits_s: float) -> None:
+    state = resume(0, "raw", 0, 0, (), IngestParams(sources=1, partitions=1, author_key=b"a key for the tests"))
+    owned, now_s = _Owned(state, decoder("canonical"), Outcomes(0, 0)), time.monotonic()
+    owned.new_s, place = now_s, Place(10, 10, now_s)
+    owned.finish(now_s - gap_s)
+    owned.finish(now_s)
+    assert owned.due(place, now_s + waits_s - 0.05) is None
+    assert owned.due(place, now_s + waits_s + 0.05) == 0
 
 
 @pytest.mark.parametrize(
