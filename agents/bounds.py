@@ -20,6 +20,7 @@ from agents.outbox import DEPTH
 from agents.page_feed import MAX_BROWSERS, QUEUE, WAITING_BYTES
 from agents.page_view import KEEP_WINDOWS, MAX_MOMENTS, MAX_TERMS_PER_WINDOW
 from agents.posts_reader import CACHED_BYTES, CACHED_POSTS
+from agents.recent_posts import KEPT_BYTES
 from agents.source import RecordSource
 from agents.store import FLUSH_BYTES, FLUSH_ROWS
 from agents.watchlist_follower import MAX_BRANDS
@@ -99,6 +100,14 @@ BOUNDS = (
         "240 to 300 MB",
         "gives way",
         "the oldest are forgotten sooner: a copy of such a post is counted again",
+    ),
+    Bound(
+        "ingest_recent_bytes",
+        KEPT_BYTES,
+        "raw records just read, for curate in the same worker",
+        "64 MB",
+        "renews",
+        "curate reads older ones back from the broker",
     ),
     Bound("detect_outbox", DEPTH, "posts under way", "as ingest_outbox", "waits", _OUTBOX),
     Bound(

@@ -22,6 +22,7 @@ from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.posts_reader import PostsReader
 from agents.read_back import partition_reader
+from agents.recent_posts import RecentPosts
 from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from agents.watchlist_follower import WatchlistFollower
@@ -39,9 +40,16 @@ _log = logging.getLogger(__name__)
 class CurateHandler:
     """The curate agent's state: there is one, where the one partition of the candidates topic is."""
 
-    def __init__(self, settings: Settings, outbox: Outbox, watchlist: WatchlistFollower, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        watchlist: WatchlistFollower,
+        metrics: Metrics,
+        recent: RecentPosts | None = None,
+    ) -> None:
         self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
-        self.posts = PostsReader(settings)
+        self.posts = PostsReader(settings, recent)
         self.params = CurateParams()
         self.partition: TopicPartition | None = None
         self._moments = TopicPartition(settings.topics.moments, 0)

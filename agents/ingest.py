@@ -22,6 +22,7 @@ from aiokafka import TopicPartition
 from agents.metrics import Metrics
 from agents.outbox import Outbox, Then
 from agents.read_back import partition_reader
+from agents.recent_posts import RecentPosts
 from agents.settings import Settings
 from agents.source import Batch, Place, RecordSource
 from agents.watchlist_follower import WatchlistFollower
@@ -124,8 +125,16 @@ def rest_after(pass_s: float) -> float:
 class IngestHandler:
     """The ingest agent's state: one operator state per raw partition it owns."""
 
-    def __init__(self, settings: Settings, outbox: Outbox, watchlist: WatchlistFollower, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        watchlist: WatchlistFollower,
+        metrics: Metrics,
+        recent: RecentPosts | None = None,
+    ) -> None:
         self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
+        self.recent = recent  # None: no curate runs here
         self.owned: dict[TopicPartition, _Owned] = {}
         self.params: IngestParams | None = None
         self._provisional_again_s = self._pass_s = 0.0
@@ -133,6 +142,8 @@ class IngestHandler:
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """Dedup memory and log clock of every partition at its committed offset."""
         await self.watchlist.ready.wait()
+        if self.recent is not None:
+            self.recent.clear()
         self.source = source
         self.params = await self._params(source)
         starts: dict[TopicPartition, int | None] = {}
@@ -175,6 +186,7 @@ class IngestHandler:
             "ingest_open_records": max((state.cutter.open_records for state in states), default=0),
             "ingest_open_bytes": max((state.cutter.open_bytes for state in states), default=0),
             "ingest_remembered_ids": max((state.seen.distinct for state in states), default=0),
+            "ingest_recent_bytes": self.recent.bytes if self.recent is not None else 0,
         }
 
     def given_way(self) -> dict[str, int]:
@@ -194,6 +206,8 @@ class IngestHandler:
                 [record.value or b"" for record in records],
             )
             arrived.append(Arrived(owned.state, fresh, owned.decode))
+            if self.recent is not None:
+                self.recent.add(tp, fresh.offsets, fresh.payloads)
         found = await asyncio.to_thread(ingest_all, arrived, self.watchlist.compiled, params)
         for (tp, records), done in zip(batch.records.items(), found, strict=True):
             if done.commit_offset is not None:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from agents.recent_posts import RecentPosts
 from agents.settings import Settings
 from schemas.candidates import SampleRef
 from schemas.errors import MalformedEvent
@@ -28,10 +29,14 @@ _log = logging.getLogger(__name__)
 
 
 class PostsReader:
-    """A consumer without group; neighbours are read at once, a bounded cache keeps them: terms of a moment share posts."""
+    """A consumer without group; neighbours are read at once, a bounded cache keeps them: terms of a moment share posts.
 
-    def __init__(self, settings: Settings) -> None:
+    What this worker's own ingest has just read is taken from there: most posts of a surge are seconds old.
+    """
+
+    def __init__(self, settings: Settings, recent: RecentPosts | None = None) -> None:
         self.settings = settings
+        self._recent = recent if recent is not None else RecentPosts()
         self._cache: OrderedDict[tuple[int, int], Event | None] = OrderedDict()
         self._consumer: AIOKafkaConsumer | None = None
         self.cached_bytes = 0  # as `_weight` has it
@@ -45,8 +50,8 @@ class PostsReader:
         """The posts that are still there, by reference; a post that retention took is simply missing."""
         wanted = sorted(set(refs), key=lambda ref: (ref.partition, ref.offset))
         unknown = [ref for ref in wanted if (ref.partition, ref.offset) not in self._cache]
-        if unknown:
-            await self._fetch(unknown)
+        if away := [ref for ref in unknown if not self._take_recent(ref)]:
+            await self._fetch(away)
         found = {ref: self._cache.get((ref.partition, ref.offset)) for ref in wanted}
         while len(self._cache) > CACHED_POSTS or self.cached_bytes > CACHED_BYTES:
             self.cached_bytes -= _weight(self._cache.popitem(last=False)[1])
@@ -108,13 +113,24 @@ class PostsReader:
 
     def _take(self, topic: str, source: int, records: Sequence[ConsumerRecord]) -> None:
         for record in records:
-            event = self._cache[source, record.offset] = self._decoded(topic, record)
-            self.cached_bytes += _weight(event)
+            self._keep(topic, source, record.offset, record.value or b"")
 
-    def _decoded(self, topic: str, record: ConsumerRecord) -> Event | None:
+    def _take_recent(self, ref: SampleRef) -> bool:
+        topic, partition = self.settings.source_partition(ref.partition)
+        payload = self._recent.payload(TopicPartition(topic, partition), ref.offset)
+        if payload is None:
+            return False
+        self._keep(topic, ref.partition, ref.offset, payload)
+        return True
+
+    def _keep(self, topic: str, source: int, offset: int, payload: bytes) -> None:
+        event = self._cache[source, offset] = self._decoded(topic, payload)
+        self.cached_bytes += _weight(event)
+
+    def _decoded(self, topic: str, payload: bytes) -> Event | None:
         platform = next(raw.platform for raw in self.settings.raw_topics if raw.topic == topic)
         try:
-            event = decoder(platform)(record.value or b"")
+            event = decoder(platform)(payload)
         except MalformedEvent:
             return None
         return event if isinstance(event, Event) else None

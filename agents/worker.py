@@ -25,6 +25,7 @@ from agents.ingest import IngestHandler
 from agents.metrics import AGENTS, Metrics
 from agents.outbox import Outbox
 from agents.page_feed import PageFeed
+from agents.recent_posts import RecentPosts
 from agents.settings import Settings
 from agents.source import Handler, RecordSource
 from agents.store import StoreHandler, require_schema
@@ -82,7 +83,10 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
         raise BrokerUnavailable(f"broker {settings.kafka} does not answer: {error}") from error
     watchlist = WatchlistFollower(settings, metrics)
     clickhouse = await _clickhouse(settings) if "store" in agents else None
-    sources = [_source(name, settings, Outbox(producer), watchlist, metrics, clickhouse) for name in AGENTS if name in agents]
+    recent = RecentPosts() if {"ingest", "curate"} <= agents else None
+    sources = [
+        _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent) for name in AGENTS if name in agents
+    ]
     app = build_app(settings, sources)
     health = Health(sources, watchlist)
     page = PageFeed(settings)
@@ -136,16 +140,17 @@ def _source(
     watchlist: WatchlistFollower,
     metrics: Metrics,
     clickhouse: ClickHouse | None,
+    recent: RecentPosts | None,
 ) -> RecordSource:
     topics = settings.topics
     handler: Handler
     names: Sequence[str]
     if name == "ingest":
-        handler, names = IngestHandler(settings, outbox, watchlist, metrics), [raw.topic for raw in settings.raw_topics]
+        handler, names = IngestHandler(settings, outbox, watchlist, metrics, recent), [raw.topic for raw in settings.raw_topics]
     elif name == "detect":
         handler, names = DetectHandler(settings, outbox, metrics), [topics.partials]
     elif name == "curate":
-        handler, names = CurateHandler(settings, outbox, watchlist, metrics), [topics.candidates]
+        handler, names = CurateHandler(settings, outbox, watchlist, metrics, recent), [topics.candidates]
     else:
         assert clickhouse is not None, "store needs ClickHouse"
         handler = StoreHandler(settings, clickhouse, metrics)
