@@ -43,7 +43,7 @@ MAX_RECORDS = {
     "store": 4_000,
 }  # per batch; a packet can stand for thousands of events
 
-GC_THRESHOLD = (20_000, 10, 10)  # a batch makes 16,000 records and more; looking through all of them every 700 took 6 % of the time
+GC_THRESHOLD = (60_000, 10, 10)  # a batch makes 16,000 records and more; looking through all of them every 700 took 6 % of the time
 COLLECT_S = 30.0  # a quiet worker makes so little that is new that it would wait for hours, with the tables that cycles hold
 
 _log = logging.getLogger(__name__)
