@@ -82,6 +82,8 @@ async def workers(
                 "DRUMBEAT_SESSION_TIMEOUT_MS": str(settings.session_timeout_ms),
                 "DRUMBEAT_LISTEN": listen,
             }
+            if len(cores) > 1:
+                environment["POLARS_MAX_THREADS"] = "1"  # as deploy/SIZING.md says: there are as many workers as cores
             arguments = ["worker", "--agents", agents]
             worker = await stack.enter_async_context(child(module, arguments, core=core, log=log, variables=environment))
             await _ready(worker, f"http://{listen}/readyz")

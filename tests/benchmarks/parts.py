@@ -53,7 +53,7 @@ class Sizes:
     def of(cls, options: argparse.Namespace) -> Sizes:
         """As asked for."""
         quick = bool(options.quick)
-        events = options.events or (60_000 if quick else 400_000)
+        events = options.events or (60_000 if quick else 600_000)
         if events < 2 * drumbeat.WARM_EVENTS:
             raise SystemExit(f"--events must be {2 * drumbeat.WARM_EVENTS} or more")
         return cls(
