@@ -141,10 +141,11 @@ class DetectHandler:
 
     async def _count_open(self) -> None:
         """Between two packets, when no other thread works on the states."""
-        begun_s = time.monotonic()
         if not self.shows_open:
             self.open_counts = {}
-        if not self.shows_open or begun_s < self._count_again_s:
+            return
+        begun_s = time.monotonic()
+        if begun_s < self._count_again_s:
             return
         counts: dict[str, int] = {}
         for owned in self.owned.values():

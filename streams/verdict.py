@@ -192,9 +192,9 @@ def _bar(volume: Ints, limits: _Limits) -> Bar:
 
 @compiled
 def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: _Limits, enough: NDArray[np.bool_]) -> int:
-    flags = 0
+    flags, has_events = 0, counts[LONGEST] >= limits.warm_events
     for scale in range(SCALES):
-        if score[scale] >= limits.warm_score and counts[scale] >= _WARM_SHARE * bar.support[0, scale]:
+        if has_events and score[scale] >= limits.warm_score and counts[scale] >= _WARM_SHARE * bar.support[0, scale]:
             flags |= WARM
         if counts[scale] >= limits.ratios[scale] * expected[scale]:
             for watched in range(2):
@@ -204,8 +204,6 @@ def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: _Lim
                         flags |= MAY_OPEN_WATCHED if watched else MAY_OPEN
                     if not watched and counts[scale] >= _URGENT_SHARE * bar.support[watched, scale]:
                         flags |= URGENT
-    if counts[LONGEST] < limits.warm_events:
-        flags &= ~WARM
     return flags
 
 

@@ -247,9 +247,8 @@ def _correct(state: WindowState, late: pl.DataFrame, late_facets: pl.DataFrame, 
     known = pl.concat([window.cells[places[start]] for start, window in windows.items()])
     unknown = late.join(known, on=CELL, how="anti", maintain_order="left")
     is_watched = frames.is_watched(pl.col("term"))
-    added = pl.concat([late.join(known, on=CELL, how="semi", maintain_order="left"), unknown.filter(is_watched)]).select(
-        list(CELLS)
-    )
+    stored = late.join(known, on=CELL, how="semi", maintain_order="left")
+    added = pl.concat([stored, unknown.filter(is_watched)]).select(list(CELLS))
     changed = add_cells([known, added])
     left_of = dict(unknown.filter(~is_watched).group_by("window_start_ms").agg(pl.col("events").sum()).iter_rows())
     changed_of, nothing = by_window(owned(changed)), frames.empty(CELLS)

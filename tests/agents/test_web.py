@@ -275,3 +275,18 @@ async def test_windows_wait_as_they_came_until_somebody_looks_and_the_oldest_of_
         assert feed.used()["page_cells"] == 3
         feed.apply_windows(encode_windows(batch((START_MS + 4 * WINDOW_MS, "all:posts", "0", 1, 5))))
         assert feed.used()["page_cells"] == 4
+
+
+async def test_the_page_is_looked_at_while_a_browser_is_there_and_for_a_while_after_somebody_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = PageFeed(Settings())
+    feed.observe_open({"brand:kestrel": 3})
+    assert not feed.is_looked_at
+    feed.snapshot()
+    assert feed.is_looked_at
+    monkeypatch.setattr("agents.page_feed.LOOKED_AT_S", 0.0)
+    assert not feed.is_looked_at
+    async with feed.subscribe():
+        assert feed.is_looked_at
+    assert not feed.is_looked_at

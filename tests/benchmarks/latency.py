@@ -36,7 +36,7 @@ from tests.benchmarks.recount import WrongCount
 from tests.integration.logs import prepare
 
 FIRST_SURGE_S, SURGE_S, SURGE_EVERY = 5, 4, 25
-FEWEST = 3.0  # events of a term in 10 s; a twentieth of what surges have: with no past of its own, all that is usual would look new
+FEWEST = 3.0  # events of a term in 10 s; far below `threshold`: with no past of its own, all that is usual would look new
 SETTLE_S = 120.0  # for the past, and for what is under way at the end
 _TERMS_PER_POST = 8.5
 _GOLDEN = 0.618034  # its multiples fill a second evenly
