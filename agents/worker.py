@@ -63,12 +63,17 @@ async def _run(settings: Settings, agents: frozenset[str]) -> int:
     metrics = Metrics(CollectorRegistry())
     async with _parts(settings, agents, metrics) as (app, url):
         metrics.up.set(1)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)
+        collect_seldom()
         _log.info("worker: %s on %s; page, metrics and health on %s", ", ".join(sorted(agents)), settings.kafka, url)
         await _until(app, stop)
     return 0
+
+
+def collect_seldom() -> None:
+    """What is there now is not looked through again, and what comes only once it is much."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
 
 
 @asynccontextmanager

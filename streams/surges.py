@@ -15,30 +15,20 @@ from operator import attrgetter, itemgetter
 import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
 
 from schemas.candidates import Surge
-from streams.baseline import Ints
+from streams.counted import Counted
 from streams.surge_life import follow, open_surge
 from streams.surge_params import SurgeParams
 from streams.term_table import Hashes, TermTable
-from streams.tracks import MANY_CHUNKS, WATCHED_PREFIX, Track, compact, frozen, read_rows, record
-from streams.verdict import MAY_OPEN, MAY_OPEN_WATCHED, URGENT, WARM, Verdict, judge
+from streams.tracks import MANY_CHUNKS, WATCHED_PREFIX, Track, compact, frozen, record
+from streams.verdict import MAY_OPEN, MAY_OPEN_WATCHED, URGENT, Limits, News, Touched, Verdict, chosen, count
 
 __all__ = ["SurgeParams", "SurgeState", "detect_surges"]
-
-_OF_ALL = "all:"  # no term can surge against itself
-
-_BYTES = pl.col("term").cast(pl.Binary).alias("bytes")
-_WATCHED = pl.col("term").str.starts_with(WATCHED_PREFIX).alias("watched")
-_COUNTED = (~pl.col("term").str.starts_with(_OF_ALL)).alias("counted")
 
 _SWEEP_MS = 60_000
 _FORGET_WARM_MS = 600_000
 _FORGET_WATCHED_MS = 7 * 86_400_000
-
-_FEW = 200  # rows up to which a loop in Python is faster than the first column operation
 
 _SHARDS = 64  # of the tracks in a snapshot, so that those of quiet brands keep their bytes
 _FORMAT = 2
@@ -61,6 +51,13 @@ class SurgeState:
         self.surging: set[int] = set()  # hashes of the terms whose surge is open
         self.ready_ms = 0  # log time from which surges may open
         self.untracked = 0  # times that a term had reason to be tracked and there was no room; not part of a snapshot
+        self._limits = params, Limits.of(params)
+
+    def limits(self, params: SurgeParams) -> Limits:
+        """The parameters as compiled functions take them."""
+        if params is not self._limits[0]:
+            self._limits = params, Limits.of(params)
+        return self._limits[1]
 
     def snapshot(self) -> dict[str, bytes]:
         """The state in named sections; a section that did not change keeps its bytes."""
@@ -109,49 +106,28 @@ class FrozenSurges:
         return {**self.table, **{f"tracks/{shard:02d}": msgspec.msgpack.encode(items) for shard, items in shards.items()}}
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """The rows of terms that can surge, as columns."""
-
-    rows: Ints  # which rows of the frame they are
-    hashes: Hashes
-    watched: NDArray[np.bool_]
-    windows: Ints
-    events: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class _Touched:
-    """The total of all and the distinct terms with news or an open surge."""
-
-    slots: Ints
-    rows: Ints  # of the counted rows, those whose term has a slot ...
-    places: Ints  # ... and where among the slots
-    surging: Ints  # places of the terms with an open surge
-
-
-def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame, params: SurgeParams) -> list[Surge]:
+def detect_surges(state: SurgeState, tick_ms: int, rows: pl.DataFrame | Counted, params: SurgeParams) -> list[Surge]:
     """Surges that opened, grew materially or faded by this tick of the log clock, sorted by term.
 
     `rows` are frames.TERM_ROWS: what was counted since the last tick, by event-time window; negative where a delete took it back.
     """
+    counted = Counted.of(rows) if isinstance(rows, pl.DataFrame) else rows
     _advance(state, tick_ms, params)
-    counted = _counted(rows)
-    touched = _count(state, counted)
-    verdict = judge(state.table, touched.slots, touched.surging, params)
-    _track(state, rows, counted, touched, verdict, params)
+    table = state.table
+    news = News(table.find(counted.hashes), counted.watched, counted.windows, counted.events)
+    touched, verdict = count(table, news, table.slots_of(state.surging), state.limits(params))
+    _track(state, counted, touched, verdict, params)
 
     said: list[Surge] = []
-    judged = verdict.keys.tolist()
     if state.surging:
-        for i, key in enumerate(judged):
+        for i, key in enumerate(verdict.keys.tolist()):
             if key in state.surging:
-                said += follow(state.tracks[key], verdict.of(i), state.table, params)
-    if tick_ms >= state.ready_ms:
+                said += follow(state.tracks[key], verdict.of(i), table, params)
+    if verdict.may_open and tick_ms >= state.ready_ms:
         for i in np.flatnonzero(verdict.flags & (MAY_OPEN | MAY_OPEN_WATCHED)).tolist():
-            track = state.tracks.get(judged[i])
+            track = state.tracks.get(int(verdict.keys[i]))
             if track is not None and (track.watched or verdict.flags[i] & MAY_OPEN):
-                said += open_surge(track, verdict.of(i), state.table, params)
+                said += open_surge(track, verdict.of(i), table, params)
     if said:
         state.surging = {key for key, track in state.tracks.items() if track.surge is not None}
     return sorted(said, key=lambda surge: surge.term)
@@ -181,60 +157,19 @@ def _sweep(state: SurgeState, tick_ms: int, params: SurgeParams) -> None:
             state.table.pin(key, False)
 
 
-def _counted(rows: pl.DataFrame) -> _Counted:
-    terms = rows["term"]
-    if len(terms) < _FEW:
-        names = terms.to_list()
-        # 0 marks a free slot, so no term has it.
-        hashes = np.array([xxh3_64_intdigest(name.encode()) or 1 for name in names], np.uint64)
-        watched = np.array([name.startswith(WATCHED_PREFIX) for name in names], np.bool_)
-        at = np.array([i for i, name in enumerate(names) if not name.startswith(_OF_ALL)], np.int64)
-    else:
-        columns = rows.select(_BYTES, _WATCHED, _COUNTED)
-        hashes = np.fromiter(map(xxh3_64_intdigest, columns["bytes"].to_list()), np.uint64, len(terms))
-        hashes[hashes == 0] = 1
-        watched, at = columns["watched"].to_numpy(), np.flatnonzero(columns["counted"].to_numpy())
-    windows, events = rows["window_start_ms"].to_numpy(writable=True), rows["events"].to_numpy(writable=True)
-    if len(at) == len(terms):
-        return _Counted(at, hashes, watched, windows, events)
-    return _Counted(at, hashes[at], watched[at], windows[at], events[at])
-
-
-def _count(state: SurgeState, counted: _Counted) -> _Touched:
-    """Add the events to their terms and to the total of all."""
-    table = state.table
-    slots = table.find(counted.hashes)
-    touched, places = table.touch(slots, counted.windows, counted.events, table.slots_of(state.surging))
-    rows = np.flatnonzero(slots >= 0)
-    return _Touched(touched, rows, places[rows], places[len(slots) :])
-
-
-def _wanted(
-    state: SurgeState, counted: _Counted, touched: _Touched, verdict: Verdict, params: SurgeParams
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of the touched terms, those whose rows are to be written down, and those with reason to be: watched or warm.
-
-    Terms with a track from before keep it; of others nobody watches, the most surprising while there is room. For those that may
-    soon open a surge room is made.
+def _choose(state: SurgeState, touched: Touched, verdict: Verdict, params: SurgeParams) -> None:
+    """Of terms nobody watches the most surprising are to be written down while there is room; for those that may soon open a surge
+    room is made.
     """
-    warm = (verdict.flags & WARM) != 0
-    certain = np.zeros(len(touched.slots), np.bool_)
-    certain[touched.places[counted.watched[touched.rows]]] = True
-    reason = certain.copy()
-    reason[verdict.places[warm]] = True
-    certain |= state.table.pinned(touched.slots)
-    others = np.flatnonzero(warm & ~certain[verdict.places])
-    if not others.size:
-        return certain, reason
+    others = touched.others
     room = max(params.max_tracks - len(state.tracks), 0)
     urgent = (verdict.flags[others] & URGENT) != 0
     needed = int(np.count_nonzero(urgent)) - room
     if needed > 0:
         room += _make_room(state, needed, state.table.slots["hash"][touched.slots], params)
-    chosen = others[np.lexsort((verdict.keys[others], -verdict.score[others].max(axis=1), ~urgent))][:room]
-    certain[verdict.places[chosen]] = True
-    state.untracked += len(others) - len(chosen)
-    return certain, reason
+    best = others[np.lexsort((verdict.keys[others], -verdict.score[others].max(axis=1), ~urgent))][:room]
+    touched.certain[verdict.places[best]] = True
+    state.untracked += len(others) - len(best)
 
 
 def _make_room(state: SurgeState, needed: int, touched: Hashes, params: SurgeParams) -> int:
@@ -259,28 +194,22 @@ def _rests(track: Track, now_ms: int, params: SurgeParams) -> bool:
     return track.faded_ms is not None and now_ms - track.faded_ms <= params.rest_ms(track.last_scale)
 
 
-def _track(
-    state: SurgeState, rows: pl.DataFrame, counted: _Counted, touched: _Touched, verdict: Verdict, params: SurgeParams
-) -> None:
+def _track(state: SurgeState, counted: Counted, touched: Touched, verdict: Verdict, params: SurgeParams) -> None:
     """Write the rows of the wanted terms into their tracks."""
-    assert state.table.now_ms is not None
-    wanted, reason = _wanted(state, counted, touched, verdict, params)
-    chosen = np.flatnonzero(wanted[touched.places])
-    of_chosen = touched.rows[chosen]
-    order = np.lexsort((counted.hashes[of_chosen], counted.windows[of_chosen]))  # not the order of the rows
-    places = touched.places[chosen[order]]
-    at = of_chosen[order]
-    for key, row, is_reason in zip(
-        counted.hashes[at].tolist(), read_rows(rows, counted.rows[at]), reason[places].tolist(), strict=True
-    ):
+    now_ms = state.table.now_ms
+    assert now_ms is not None
+    if touched.others.size:
+        _choose(state, touched, verdict, params)
+    at, reasons = chosen(touched, counted.hashes, counted.windows)
+    for key, row, is_reason in zip(counted.hashes[at].tolist(), counted.read(at), reasons.tolist(), strict=True):
         track = state.tracks.get(key)
         if track is None:
             if len(state.tracks) >= params.max_tracks + params.max_watched:
                 state.untracked += 1
                 continue
-            track = Track(term=row.term, watched=row.term.startswith(WATCHED_PREFIX), warm_ms=state.table.now_ms)
+            track = Track(term=row.term, watched=row.term.startswith(WATCHED_PREFIX), warm_ms=now_ms)
             state.tracks[key] = track
             state.table.pin(key, True)
         if is_reason:
-            track.warm_ms = state.table.now_ms
+            track.warm_ms = now_ms
         record(track, row)

@@ -28,8 +28,8 @@ class TermIndex:
     def __len__(self) -> int:
         return self._count
 
-    def find(self, hashes: _Hashes) -> Ints:
-        """The slots of these hashes, -1 for those that are not here."""
+    def find(self, hashes: _Hashes) -> tuple[Ints, bool]:
+        """The slots of these hashes, -1 for those that are not here; whether all are."""
         return _find(self._hashes, self._slots, hashes)
 
     def add(self, hashes: _Hashes, slots: Ints) -> None:
@@ -58,12 +58,13 @@ def _place(held: _Hashes, hash_: np.uint64) -> int:
 
 
 @compiled
-def _find(held: _Hashes, slots: _Slots, hashes: _Hashes) -> Ints:
-    found = np.empty(hashes.size, np.int64)
+def _find(held: _Hashes, slots: _Slots, hashes: _Hashes) -> tuple[Ints, bool]:
+    found, all_here = np.empty(hashes.size, np.int64), True
     for i in range(hashes.size):
         place = _place(held, hashes[i])
         found[i] = slots[place] if held[place] != 0 else -1
-    return found
+        all_here &= found[i] >= 0
+    return found, all_here
 
 
 @compiled

@@ -29,6 +29,8 @@ PAGE = 1024
 TOTAL = 0
 """The slot of all terms together."""
 
+_NO_SLOTS = np.zeros(0, np.int64)
+
 
 class TermTable:
     """Counts and pasts by slot. The order in which terms of one call are given does not matter."""
@@ -43,8 +45,8 @@ class TermTable:
         self._index = self._indexed()
         self._free = np.zeros(0, np.int64)  # slots below that are free, ascending
         self._high = 1  # slots from here on were never used; slot 0 is TOTAL
-        self._pinned = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
-        self._scratch = np.zeros(PAGE, np.int64)  # by slot; zeros between calls
+        self.kept = np.zeros(PAGE, np.bool_)  # slots of terms that never give way
+        self.scratch = np.zeros(PAGE, np.int64)  # by slot, for `touch`; zeros between calls
         self._rates = decay_rates(params)
         self.weights = Weights.of(params)
         self._clock: Clock | None = None  # as of now_ms
@@ -67,16 +69,12 @@ class TermTable:
 
     def pin(self, key: int, pinned: bool) -> None:
         """Whether the term of this hash must not give way."""
-        self._pinned[self.slots_of([key])] = pinned
-
-    def pinned(self, slots: Ints) -> NDArray[np.bool_]:
-        """Which of these slots are of terms that must not give way."""
-        return self._pinned[slots]
+        self.kept[self.slots_of([key])] = pinned
 
     def find(self, hashes: Hashes) -> Ints:
         """Slots of these term hashes, in their order; new terms get one, or -1 if even eviction leaves no room."""
-        slots = self._index.find(hashes)
-        if len(slots) and slots.min() < 0:
+        slots, all_here = self._index.find(hashes)
+        if not all_here:
             known = slots >= 0
             missing, where = np.unique(hashes[~known], return_inverse=True)
             room = self.max_terms - len(self._index)
@@ -89,15 +87,7 @@ class TermTable:
 
     def slots_of(self, keys: Collection[int]) -> Ints:
         """Slots of terms that have one."""
-        return self._index.find(np.fromiter(keys, np.uint64, len(keys)))
-
-    def touch(self, slots: Ints, window_start_ms: Ints, events: Ints, others: Ints) -> tuple[Ints, Ints]:
-        """Count events of these windows in the terms of these slots (-1: none) and in the total of all.
-
-        Returns the distinct slots that are settled now: TOTAL, those that got events, and `others`; and where the slots given are
-        among them, the others last (-1: nowhere).
-        """
-        return _touch(self.slots, self._scratch, slots, window_start_ms, events, others, self.clock, self.weights)
+        return self._index.find(np.fromiter(keys, np.uint64, len(keys)))[0] if keys else _NO_SLOTS
 
     @property
     def clock(self) -> Clock:
@@ -138,7 +128,7 @@ class TermTable:
         while size < PAGE * len(pages):
             size *= 2
         self.slots = np.zeros(size, RECORD)
-        self._pinned, self._scratch = np.zeros(size, np.bool_), np.zeros(size, np.int64)
+        self.kept, self.scratch = np.zeros(size, np.bool_), np.zeros(size, np.int64)
         for name in sections:
             kind, _, number = name.partition("/")
             if kind in ("terms", "hashed"):
@@ -162,8 +152,8 @@ class TermTable:
         self._index.add(hashes, slots)
         while self._high > len(self.slots):
             self.slots = np.concatenate([self.slots, np.zeros(len(self.slots), RECORD)])
-            self._pinned = np.concatenate([self._pinned, np.zeros(len(self._pinned), np.bool_)])
-            self._scratch = np.zeros(len(self.slots), np.int64)
+            self.kept = np.concatenate([self.kept, np.zeros(len(self.kept), np.bool_)])
+            self.scratch = np.zeros(len(self.slots), np.int64)
         admit(self.slots, self.cells, hashes, slots, self.clock, self.weights)
         return slots
 
@@ -171,7 +161,7 @@ class TermTable:
         """Put away the least active terms: an eighth of the table, so that it is not done at every call."""
         evictable = self.slots["hash"] != 0
         evictable[in_use] = False
-        evictable[self._pinned] = False
+        evictable[self.kept] = False
         slots = np.flatnonzero(evictable)
         slots = self._least_active(slots, max(needed, self.max_terms // 8))
         put_away(self.slots, self.cells, slots, self.clock, self.weights)
@@ -194,9 +184,14 @@ class TermTable:
 
 
 @compiled
-def _touch(
+def touch(
     records: Records, scratch: Ints, slots: Ints, window_start_ms: Ints, events: Ints, others: Ints, clock: Clock, weights: Weights
 ) -> tuple[Ints, Ints]:
+    """Counts events of these windows in the terms of these slots (-1: none) and in the total of all.
+
+    Returns the distinct slots that are settled now: TOTAL, those that got events, and `others`; and where the slots given are
+    among them, the others last (-1: nowhere).
+    """
     touched, places = np.empty(slots.size + others.size + 1, np.int64), np.empty(slots.size + others.size, np.int64)
     total, count = records[TOTAL], 1
     touched[0] = TOTAL

@@ -7,21 +7,17 @@ between two calls of `compact` a minute adds six. Rows may come in any order.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from copy import copy
-from itertools import islice, pairwise
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-import polars as pl
 
 from schemas.candidates import MAX_SAMPLES, SampleRef
 from schemas.frames import COUNTS
 from schemas.windows import WINDOW_MS
-from streams.baseline import Ints
-from streams.samples import references, references_of
 from streams.sketches import merge_authors, merge_samples, union_authors
 
 WATCHED_PREFIX = "brand:"
@@ -35,10 +31,6 @@ _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))
 MANY_CHUNKS = 28
 """A track with so many is to be compacted."""
 
-_FEW_ROWS = 100  # up to which it is faster to look into a table row by row than to take it apart
-
-_GRAINS = len(_GRAINS_MS)
-_GONE = -(2**62)  # older than that
 _BY_START = attrgetter("start_ms")
 
 # Sample posts per chunk; an hour of a track and its background hold some hundred references.
@@ -95,32 +87,29 @@ class Row(NamedTuple):
     term: str
     start_ms: int
     counts: tuple[int, ...]  # of frames.COUNTS
-    authors: list[int]
-    samples: list[SampleRef]
-
-
-def read_rows(rows: pl.DataFrame, at: Ints) -> Iterator[Row]:
-    """These rows of a table of frames.TERM_ROWS, in this order."""
-    if 2 * len(at) > rows.height:
-        every = rows.rows()
-        return (_row(*every[i]) for i in at.tolist())
-    if len(at) <= _FEW_ROWS:
-        return (_row(*rows.row(i)) for i in at.tolist())
-    some = rows[at]
-    terms, starts = some["term"].to_list(), some["window_start_ms"].to_list()
-    return map(Row, terms, starts, some.select(_NAMES).rows(), _lists(some["authors"]), _samples(some["samples"]))
+    authors: Sequence[int]
+    samples: Sequence[SampleRef]
 
 
 def record(track: Track, row: Row) -> None:
     """Add one row to the surge if it belongs to one, else to the recent past. No chunk changes: another takes its place."""
-    if track.surge is not None and row.start_ms >= track.surge.total.start_ms:
+    start_ms, chunks = row.start_ms, track.chunks
+    if track.surge is not None and start_ms >= track.surge.total.start_ms:
         track.surge.total = _with(track.surge.total, row)
-        return
-    place = bisect_left(track.chunks, row.start_ms, key=_BY_START)
-    if place < len(track.chunks) and track.chunks[place].start_ms == row.start_ms:
-        track.chunks[place] = _with(track.chunks[place], row)
+    elif not chunks or start_ms > chunks[-1].start_ms:  # as most are
+        chunks.append(_chunk(row))
     else:
-        track.chunks.insert(place, _with(Chunk(row.start_ms, _NOTHING), row))
+        place = bisect_left(chunks, start_ms, key=_BY_START)
+        if chunks[place].start_ms == start_ms:
+            chunks[place] = _with(chunks[place], row)
+        else:
+            chunks.insert(place, _chunk(row))
+
+
+def _chunk(row: Row) -> Chunk:
+    authors = merge_authors(b"", row.authors) if row.authors else b""
+    samples = merge_samples((), row.samples, MAX_SAMPLES) if row.samples else ()
+    return Chunk(row.start_ms, dict(zip(_NAMES, row.counts, strict=True)), authors, samples)
 
 
 def _with(chunk: Chunk, row: Row) -> Chunk:
@@ -144,13 +133,12 @@ def frozen(track: Track) -> Track:
 def compact(track: Track, now_ms: int) -> None:
     """Merge chunks that grew old; what falls out of the last hour leaves its sentiment and some samples behind."""
     chunks = track.chunks
-    grains = [_grain(chunk.start_ms, now_ms) for chunk in chunks]  # the older, the coarser
-    first = grains.count(_GONE)
-    cuts = [at for at in range(first, len(chunks)) if at == first or grains[at] != grains[at - 1]]
-    together = [chunks[start:end] for start, end in pairwise([*cuts, len(chunks)])]
-    track.chunks = [some[0] if len(some) == 1 else merge(some, _CHUNK_SAMPLES) for some in together]
+    first, middle, young = (bisect_right(chunks, now_ms - age_ms, key=_BY_START) for age_ms, _ in reversed(_GRAINS_MS))
+    (_, fine_ms), (_, coarse_ms) = _GRAINS_MS[1:]
+    track.chunks = [*_coarser(chunks[first:middle], coarse_ms), *_coarser(chunks[middle:young], fine_ms), *chunks[young:]]
     for chunk in chunks[:first]:
-        track.background = merge_samples(track.background, chunk.samples, BACKGROUND_SAMPLES)
+        if chunk.samples:
+            track.background = merge_samples(track.background, chunk.samples, BACKGROUND_SAMPLES)
         track.usual_events += chunk.counts["sentiment_events"]
         track.usual_milli += chunk.counts["sentiment_milli"]
     while track.usual_events > _USUAL_EVENTS:
@@ -165,36 +153,19 @@ def split(track: Track, since_ms: int) -> tuple[list[Chunk], list[Chunk]]:
 
 
 def merge(chunks: list[Chunk], keep: int) -> Chunk:
-    """One chunk of at least one, with the `keep` smallest samples."""
-    samples: tuple[SampleRef, ...] = ()
-    for chunk in chunks:
-        samples = merge_samples(samples, chunk.samples, keep)
+    """One chunk of at least one, given by start, with the `keep` smallest samples."""
     counts = dict(chunks[0].counts)
     for chunk in chunks[1:]:
         for name, value in chunk.counts.items():
-            counts[name] += value
-    return Chunk(min(chunk.start_ms for chunk in chunks), counts, union_authors(chunk.authors for chunk in chunks), samples)
+            if value:
+                counts[name] = counts.get(name, 0) + value
+    samples = [sample for chunk in chunks for sample in chunk.samples]
+    return Chunk(chunks[0].start_ms, counts, union_authors(chunk.authors for chunk in chunks), merge_samples((), samples, keep))
 
 
-def _grain(start_ms: int, now_ms: int) -> int:
-    """Where the chunk of this age belongs begins; no two lengths share a number."""
-    for number, (age_ms, length_ms) in enumerate(_GRAINS_MS):
-        if start_ms > now_ms - age_ms:
-            return start_ms // length_ms * _GRAINS + number
-    return _GONE
-
-
-def _row(start_ms: int, term: str, *others: Any) -> Row:
-    *counts, authors, samples = others
-    return Row(term, start_ms, tuple(counts), authors or [], list(references(samples or ())))
-
-
-def _lists(column: pl.Series) -> list[list[int]]:
-    return [[] if one is None else one for one in column.to_list()]
-
-
-def _samples(column: pl.Series) -> Iterator[list[SampleRef]]:
-    """The places of each row as references."""
-    lengths = column.list.len().fill_null(0).to_list()
-    refs = iter(references_of(column.explode(empty_as_null=False).drop_nulls().to_numpy()))
-    return (list(islice(refs, length)) for length in lengths)
+def _coarser(chunks: list[Chunk], length_ms: int) -> list[Chunk]:
+    """One chunk for each span of this length."""
+    together: dict[int, list[Chunk]] = {}
+    for chunk in chunks:
+        together.setdefault(chunk.start_ms // length_ms, []).append(chunk)
+    return [some[0] if len(some) == 1 else merge(some, _CHUNK_SAMPLES) for some in together.values()]

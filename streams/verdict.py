@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from streams.baseline import MAX_SCORE, Floats, Ints, Weights, surprise
 from streams.compiled import compiled
 from streams.surge_params import SCORE_VOLUME, SurgeParams
 from streams.term_records import SCALES, Clock, PerScaleFloat, PerScaleInt, Records, expect, observe, stands
-from streams.term_table import TOTAL, Hashes, TermTable
+from streams.term_table import TOTAL, Hashes, TermTable, touch
 
 LASTING_SCALE = 2
 """5 minutes: a surge stays open while any scale up to this one or the one that opened it says so."""
@@ -30,17 +29,36 @@ MAY_OPEN, MAY_OPEN_WATCHED, URGENT, WARM = 1, 2, 4, 8
 share of it, so that its authors and posts have to be known; it has reason to be tracked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class News(NamedTuple):
+    """What was counted of terms since the last tick, one row each by window."""
+
+    slots: Ints  # of the terms; -1: the table has no room for it
+    watched: NDArray[np.bool_]
+    windows: Ints  # starts, ms
+    events: Ints
+
+
+class Touched(NamedTuple):
+    """The total of all and the distinct terms with news or an open surge."""
+
+    slots: Ints
+    rows: Ints  # of each row of news, where its term is among them; -1: nowhere
+    certain: NDArray[np.bool_]  # whether their news is to be written down: watched, or with a track from before
+    reason: NDArray[np.bool_]  # whether there is reason to write it down: watched or warm
+    others: Ints  # rows of the verdict: with reason, not certain
+
+
+class Verdict(NamedTuple):
     """What each scale (columns) says about each term (rows) that it may have something to say about."""
 
-    places: Ints  # among the slots that were judged
+    places: Ints  # among the touched
     keys: Hashes
     slots: Ints
     observed: Ints
     expected: Floats
     score: Floats
     flags: NDArray[np.uint8]
+    may_open: bool  # any of them, watched or not
     enough: NDArray[np.bool_]  # by term, scale, and whether it is watched: do evidence, support and ratio suffice?
     bar: Bar
 
@@ -74,21 +92,31 @@ class TermVerdict:
         return int(np.argmax(np.where(scales, self.score, -1.0)))
 
 
-def judge(table: TermTable, slots: Ints, surging: Ints, params: SurgeParams) -> Verdict:
-    """Scores of the settled terms of these slots that may open a surge, get a track or have an open surge.
+def count(table: TermTable, news: News, surging: Ints, limits: Limits) -> tuple[Touched, Verdict]:
+    """Adds the news to its terms and to the total of all; scores of those that may open a surge, get a track or have an open surge.
 
-    `slots` start with TOTAL; `surging`: which of them have one. A term that merely follows all others has no surge: what is
-    expected of it grows with them.
+    `surging`: slots of the terms with an open surge. A term that merely follows all others has no surge: what is expected of it
+    grows with them.
     """
-    open_ = np.zeros(len(slots), np.bool_)
-    open_[surging] = True
-    found = _judge(table.slots, slots, open_, table.clock, table.weights, _limits(params))
-    places, observed, expected, score, flags, enough, bar = found
-    own = slots[places]
-    return Verdict(places, table.slots["hash"][own], own, observed, expected, score, flags, enough, bar)
+    return _count(table.slots, table.scratch, table.kept, news, surging, table.clock, table.weights, limits)
 
 
-class _Limits(NamedTuple):
+@compiled
+def chosen(touched: Touched, hashes: Hashes, windows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """The rows of news that are certain to be written down, by window and hash, and whether there is reason to."""
+    some, size = np.empty(touched.rows.size, np.int64), 0
+    for row in range(touched.rows.size):
+        if touched.rows[row] >= 0 and touched.certain[touched.rows[row]]:
+            some[size] = row
+            size += 1
+    some = some[:size].copy()
+    if size > 1:
+        some = some[np.argsort(hashes[some], kind="mergesort")]
+        some = some[np.argsort(windows[some], kind="mergesort")]
+    return some, touched.reason[touched.rows[some]]
+
+
+class Limits(NamedTuple):
     """The parameters as the loop takes them."""
 
     support: PerScaleInt
@@ -107,40 +135,69 @@ class _Limits(NamedTuple):
     lasting: float  # score of one deviation that lasts
     tide_hours: float
 
-
-@lru_cache(maxsize=8)
-def _limits(params: SurgeParams) -> _Limits:
-    return _Limits(
-        params.support,
-        params.support_watched,
-        params.support_root,
-        params.ratios,
-        params.score,
-        params.score_watched,
-        params.warm_score,
-        params.warm_events,
-        params.growth_events,
-        params.growth_cap,
-        params.min_bins,
-        params.backing,
-        params.unbacked,
-        params.score_watched / params.lasting,
-        params.baseline.tide_hours,
-    )
+    @classmethod
+    def of(cls, params: SurgeParams) -> Limits:
+        """Those of these parameters."""
+        return cls(
+            params.support,
+            params.support_watched,
+            params.support_root,
+            params.ratios,
+            params.score,
+            params.score_watched,
+            params.warm_score,
+            params.warm_events,
+            params.growth_events,
+            params.growth_cap,
+            params.min_bins,
+            params.backing,
+            params.unbacked,
+            params.score_watched / params.lasting,
+            params.baseline.tide_hours,
+        )
 
 
 @compiled
-def _judge(
-    records: Records, slots: Ints, surging: NDArray[np.bool_], clock: Clock, weights: Weights, limits: _Limits
-) -> tuple[Ints, Ints, Floats, Floats, NDArray[np.uint8], NDArray[np.bool_], Bar]:
-    """Places among the slots; by place and scale observed, expected and score; flags, and by place, scale and watched: enough."""
+def _count(
+    records: Records,
+    scratch: Ints,
+    kept: NDArray[np.bool_],
+    news: News,
+    surging: Ints,
+    clock: Clock,
+    weights: Weights,
+    limits: Limits,
+) -> tuple[Touched, Verdict]:
+    size = news.slots.size
+    slots, places = touch(records, scratch, news.slots, news.windows, news.events, surging, clock, weights)
+    open_ = np.zeros(slots.size, np.bool_)
+    for place in places[size:]:
+        open_[place] = True
+    verdict = _judge(records, slots, open_, clock, weights, limits)
+    certain, reason = kept[slots], np.zeros(slots.size, np.bool_)
+    for row in range(size):
+        if news.watched[row] and places[row] >= 0:
+            certain[places[row]] = reason[places[row]] = True
+    others, found = np.empty(verdict.places.size, np.int64), 0
+    for row in range(verdict.places.size):
+        if verdict.flags[row] & WARM:
+            reason[verdict.places[row]] = True
+            if not certain[verdict.places[row]]:
+                others[found] = row
+                found += 1
+    return Touched(slots, places[:size], certain, reason, others[:found].copy()), verdict
+
+
+@compiled
+def _judge(records: Records, slots: Ints, surging: NDArray[np.bool_], clock: Clock, weights: Weights, limits: Limits) -> Verdict:
+    """On these settled slots, of which `surging` have an open surge."""
     volume, usual, spreads, counts = np.empty(SCALES, np.int64), np.empty(SCALES), np.empty(SCALES), np.empty(SCALES, np.int64)
     observe(records[TOTAL], clock, volume)
     expect(records[TOTAL], clock, weights, usual, spreads)
     bar = _bar(volume, limits)
     places, found, size = np.empty(slots.size, np.int64), 0, slots.size
     observed, expected, score = np.empty((size, SCALES), np.int64), np.empty((size, SCALES)), np.empty((size, SCALES))
-    flags, enough = np.zeros(size, np.uint8), np.zeros((size, SCALES, 2), np.bool_)
+    flags, enough, may_open = np.zeros(size, np.uint8), np.zeros((size, SCALES, 2), np.bool_), False
     for place in range(size):
         record = records[slots[place]]
         if slots[place] == TOTAL:
@@ -166,20 +223,25 @@ def _judge(
                 lasting = _lasting(counts, expected[found], spreads, height) * limits.lasting
                 score[found, LONGEST] = max(score[found, LONGEST], min(lasting, MAX_SCORE))
             flags[found] = _flags(counts, expected[found], score[found], bar, limits, enough[found])
+            may_open |= flags[found] & (MAY_OPEN | MAY_OPEN_WATCHED) != 0
             found += 1
-    return (
+    own = slots[places[:found]]
+    return Verdict(
         places[:found].copy(),
+        records["hash"][own],
+        own,
         observed[:found].copy(),
         expected[:found].copy(),
         score[:found].copy(),
         flags[:found].copy(),
+        may_open,
         enough[:found].copy(),
         bar,
     )
 
 
 @compiled
-def _bar(volume: Ints, limits: _Limits) -> Bar:
+def _bar(volume: Ints, limits: Limits) -> Bar:
     """A big stream has many small things: there are more to be wrong about."""
     bar = Bar(np.empty(2), np.empty((2, SCALES)))
     bar.score[0] = limits.score + math.log10(max(volume[LONGEST] / SCORE_VOLUME, 1.0))
@@ -191,7 +253,7 @@ def _bar(volume: Ints, limits: _Limits) -> Bar:
 
 
 @compiled
-def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: _Limits, enough: NDArray[np.bool_]) -> int:
+def _flags(counts: Ints, expected: Floats, score: Floats, bar: Bar, limits: Limits, enough: NDArray[np.bool_]) -> int:
     flags, has_events = 0, counts[LONGEST] >= limits.warm_events
     for scale in range(SCALES):
         if has_events and score[scale] >= limits.warm_score and counts[scale] >= _WARM_SHARE * bar.support[0, scale]:

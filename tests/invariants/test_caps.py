@@ -160,7 +160,7 @@ def no_eviction(patch: Patch) -> None:
 
 
 def no_limit_of_tracks(patch: Patch) -> None:
-    mutate(patch, surges, "_wanted", {"max(params.max_tracks - len(state.tracks), 0)": "10**6"})
+    mutate(patch, surges, "_choose", {"max(params.max_tracks - len(state.tracks), 0)": "10**6"})
 
 
 def no_early_closing(patch: Patch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.baseline import SCALES_MS, BaselineParams, Weights, advance_exposure, clip, decay_rates, decayed, predict, surprise
-from streams.term_table import TermTable
+from streams.term_table import TermTable, touch
 
 PARAMS = BaselineParams()
 WEIGHTS = Weights.of(PARAMS)
@@ -65,9 +65,9 @@ def test_a_bin_is_learnt_only_when_it_has_settled(late_ms: int) -> None:
     table, start_ms = TermTable(10, 16, PARAMS), 1_000 * SCALES_MS[1]
     table.advance(start_ms, True)
     slots = table.find(np.array([7], np.uint64))
-    table.touch(slots, np.array([start_ms]), np.array([5]), slots[:0])
-    table.advance(start_ms + SCALES_MS[1] + PARAMS.settle_ms + late_ms, True)
-    table.touch(slots, np.array([start_ms]), np.array([0]), slots[:0])
+    for events, tick_ms in ((5, start_ms), (0, start_ms + SCALES_MS[1] + PARAMS.settle_ms + late_ms)):
+        table.advance(tick_ms, True)
+        touch(table.slots, table.scratch, slots, np.array([start_ms]), np.array([events]), slots[:0], table.clock, table.weights)
     assert (table.slots["sums"][slots[0], 1] > 0) == (late_ms == 0)
 
 
