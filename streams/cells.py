@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from schemas import frames
+from streams.cell_sums import add_up, keys, numbers, sketches
 
 SUMS = list(frames.COUNTS)
 CELL = ["window_start_ms", "term"]
@@ -37,17 +39,52 @@ def add_cells(parts: Sequence[pl.DataFrame], by: Sequence[str] = CELL) -> pl.Dat
     return gathered.with_columns(smallest(pl.col("authors"))).filter(pl.any_horizontal(pl.col(SUMS) != 0)).sort(by).collect()
 
 
-def add_sums(table: pl.DataFrame) -> pl.DataFrame:
-    """`add_cells` without the sketches and in no order, which take most of the time."""
-    sums = table.lazy().group_by(CELL).agg(pl.col(SUMS).sum())
-    return sums.filter(pl.any_horizontal(pl.col(SUMS) != 0)).collect()
+class Added:
+    """What the rows of a table add up to: cells by number, in no order, with sketches only of those that are asked for."""
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        self._table = table
+        groups = add_up(keys(table["window_start_ms"], table["term"]), tuple(numbers(table[name]) for name in SUMS))
+        self._of_row, self._first, self._sums = groups
+        self.cells = np.flatnonzero(self._sums.any(axis=1))
+        """Those that did not come to nothing."""
+        self.events = self._sums[:, 0]
+        self.windows = table["window_start_ms"].to_numpy()[self._first]
+
+    def where(self, rows: pl.Expr) -> npt.NDArray[np.bool_]:
+        """Of which cells this is true, an expression of their rows' window and term."""
+        flags = self._table.select(rows).to_series().to_numpy().astype(np.bool_, copy=False)
+        of_cells: npt.NDArray[np.bool_] = flags[self._first]
+        return of_cells
+
+    def frame(self, cells: npt.NDArray[np.int64]) -> pl.DataFrame:
+        """These cells with their sums, and their numbers."""
+        first = self._first[cells]
+        sums = {name: self._sums[cells, number] for number, name in enumerate(SUMS)}
+        return pl.DataFrame(
+            {"window_start_ms": self.windows[cells], "term": self._table["term"].gather(first), **sums, "cell": cells}
+        )
+
+    def with_sketches(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Some rows of `frame` as CELLS: what `add_cells` would say of them."""
+        wanted = np.full(self._first.size, -1)
+        wanted[frame["cell"].to_numpy()] = np.arange(frame.height)
+        authors = self._table["authors"]
+        ends = np.cumsum(authors.list.len().fill_null(0).to_numpy(), dtype=np.int64)
+        known = numbers(authors.list.explode(empty_as_null=False).drop_nulls())
+        found, counts = sketches(self._of_row, wanted, ends, known, frames.SKETCH_SIZE)
+        return frame.with_columns(lists_of(found, counts).alias("authors")).select(list(CELLS)).cast(CELLS)  # type: ignore[arg-type]
 
 
-def with_sketches(sums: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """Some rows of `add_sums(table)` with their sketches: what `add_cells` would say of them."""
-    rows = table.select(*CELL, "authors").lazy().join(sums.select(CELL).lazy(), on=CELL, how="semi")
-    merged = rows.group_by(CELL).agg(pl.col("authors").explode(empty_as_null=False)).with_columns(smallest(pl.col("authors")))
-    return sums.lazy().join(merged, on=CELL, how="left", maintain_order="left").select(list(CELLS)).collect()
+def lists_of(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> pl.Series:
+    """A column of lists with so many of the values each."""
+    cell = np.repeat(np.arange(counts.size, dtype=np.uint32), counts)
+    table = pl.DataFrame({"cell": pl.Series(cell).set_sorted(), "value": values})
+    filled = table.group_by("cell", maintain_order=True).agg("value")["value"]
+    if counts.all():
+        return filled
+    place = np.cumsum(counts > 0) - 1
+    return filled.gather(pl.Series(np.where(counts > 0, place, -1)).replace(-1, None)).fill_null([])
 
 
 def add_facets(parts: Sequence[pl.DataFrame], by: Sequence[str] = FACET) -> pl.DataFrame:

@@ -64,7 +64,7 @@ def count_cells(posts: Posts, order: Ints, rows: Codes, codes: Codes, sizes: tup
         for fact in range(facts):
             sums[fact, cell] += posts.facts[post, fact]
         if posts.known[post]:
-            author_counts[cell] = _keep(authors, total, author_counts[cell], posts.authors[post], keep[0])
+            author_counts[cell] = keep_smallest(authors, total, author_counts[cell], posts.authors[post], keep[0])
         if sample_counts[cell] < keep[1]:
             samples[sampled] = posts.places[post]
             sampled += 1
@@ -106,7 +106,7 @@ def _by_group_and_code(
 
 
 @compiled
-def _keep(values: Hashes, begin: int, count: int, value: int, most: int) -> int:
+def keep_smallest(values: Hashes, begin: int, count: int, value: int, most: int) -> int:
     """Adds a value to the `count` ascending ones from `begin` on, keeping the `most` smallest; how many there are then."""
     if count == most and value >= values[begin + count - 1]:
         return count

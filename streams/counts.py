@@ -17,6 +17,7 @@ import polars as pl
 from schemas import frames
 from schemas.packets import PACKET_FACETS, PACKET_TERMS
 from schemas.windows import WINDOW_MS
+from streams.cells import lists_of
 from streams.count_cells import Posts, count_cells
 from streams.samples import hashes, places
 from streams.terms import PostTerms
@@ -66,7 +67,7 @@ def count_terms(posts: pl.DataFrame, terms: PostTerms) -> Counted:
     found = count_cells(table, np.argsort(hashes(where)), terms.rows, terms.codes, sizes, keep)
     cells = {"segment": groups.segment[found.groups], "window_start_ms": groups.window_ms[found.groups]}
     sums = dict(zip(facts.columns, found.sums, strict=True))
-    lists = {"authors": _lists(found.authors, found.author_counts), "samples": _lists(found.samples, found.sample_counts)}
+    lists = {"authors": lists_of(found.authors, found.author_counts), "samples": lists_of(found.samples, found.sample_counts)}
     rows = pl.DataFrame({**cells, "term": terms.vocabulary.gather(found.codes), "events": found.events, **sums, **lists})
     return Counted(_as(PACKET_TERMS, rows), found.codes)
 
@@ -134,17 +135,6 @@ def _facts(posts: pl.DataFrame) -> pl.DataFrame:
         pl.col("sentiment_milli").fill_null(0),
         pl.col("followers").fill_null(0).alias("reach"),
     )
-
-
-def _lists(values: npt.NDArray[Any], counts: _Integers) -> pl.Series:
-    """A column of lists with so many of the values each."""
-    cell = np.repeat(np.arange(counts.size, dtype=np.uint32), counts)
-    table = pl.DataFrame({"cell": pl.Series(cell).set_sorted(), "value": values})
-    filled = table.group_by("cell", maintain_order=True).agg("value")["value"]
-    if counts.all():
-        return filled
-    place = np.cumsum(counts > 0) - 1
-    return filled.gather(pl.Series(np.where(counts > 0, place, -1)).replace(-1, None)).fill_null([])
 
 
 def _facets(posts: pl.DataFrame) -> tuple[pl.Series, list[_Integers]]:

@@ -25,6 +25,7 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 _MANY = 200_000
+_FEW_RUNS = 8
 _NEVER = -(2**62)
 _HEADROOM = 40_000  # ids that one batch may bring: two segments and what is read at a time
 
@@ -133,9 +134,10 @@ def latest_sights(ids: Ids, steps: Steps) -> Run:
 
 
 def _by_id(ids: Ids, steps: Steps) -> tuple[Ids, Steps]:
-    """Both in ascending order of ids. After a takeover these are millions, which polars sorts on all cores."""
-    if ids.size < _MANY:
-        order = np.argsort(ids)
+    """Both in ascending order of ids. A stable sort merges a few sorted runs; millions in no order polars sorts on all cores."""
+    few = np.count_nonzero(ids[1:] < ids[:-1]) < _FEW_RUNS
+    if few or ids.size < _MANY:
+        order = np.argsort(ids, kind="stable" if few else None)
         return ids[order], steps[order]
     table = pl.DataFrame({"id": ids, "step": steps}).sort("id")
     return table["id"].to_numpy(), table["step"].to_numpy()

@@ -26,11 +26,12 @@ def hash_authors(platform: pl.Series, author: pl.Series, key: bytes) -> pl.Serie
         raise ValueError(f"author key has {len(key)} bytes: use {MIN_KEY_BYTES} or more")
     keyed = blake2b(key=key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest(), digest_size=8)
     frame = pl.DataFrame({"platform": platform, "author": author}, schema={"platform": pl.String, "author": pl.String})
-    distinct = frame.filter(pl.col("author") != "").unique()
-    joined = distinct.select(pl.concat_str("platform", "author", separator="\0").cast(pl.Binary)).to_series()
-    digests = b"".join([_digest(keyed, name) for name in joined.to_list()])
-    lookup = distinct.with_columns(author_hash=pl.Series(np.frombuffer(digests, dtype="<u8").astype(np.uint64)))
-    return frame.join(lookup, on=["platform", "author"], how="left", maintain_order="left")["author_hash"]
+    named = pl.when(pl.col("author") != "").then(pl.concat_str("platform", "author", separator="\0")).cast(pl.Binary)
+    names: list[bytes | None] = frame.select(named).to_series().to_list()
+    distinct = dict.fromkeys(name for name in names if name is not None)
+    digests = np.frombuffer(b"".join([_digest(keyed, name) for name in distinct]), dtype="<u8")
+    hashes = dict(zip(distinct, digests.tolist(), strict=True))
+    return pl.Series("author_hash", [None if name is None else hashes[name] for name in names], dtype=pl.UInt64)
 
 
 def hash_ids(ids: Iterable[tuple[str, str]]) -> npt.NDArray[np.uint64]:

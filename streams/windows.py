@@ -30,16 +30,15 @@ from streams.cells import (
     CELLS,
     FACET,
     SUMS,
+    Added,
     add_cells,
     add_facets,
-    add_sums,
     by_window,
     negated,
     owned,
     places_of,
     slices_by,
     vanished,
-    with_sketches,
 )
 from streams.partition import EVERYWHERE
 from streams.window_rows import Emitted, Out
@@ -205,8 +204,7 @@ class _Stored(NamedTuple):
 def _store(state: WindowState, rows: pl.DataFrame, facets: pl.DataFrame, windows: pl.Expr, out: Out) -> _Stored:
     """Stores the cells of `windows` that these rows add up to; what flushes have stored there and is nothing now becomes zeros."""
     sent, sent_facets = state.sent.filter(windows), state.sent_facets.filter(windows)
-    sums, left_out = _select(add_sums(rows), sent, out.params)
-    stored = with_sketches(sums, rows)
+    stored, left_out = _select(Added(rows), sent, out.params)
     facets = facets if out.params.owns_everywhere else facets.filter(pl.col("term") != EVERYWHERE)
     told = pl.DataFrame({"window_start_ms": sorted(state.sent_totals)}, schema={"window_start_ms": pl.Int64})
     told_now = told.filter(windows)["window_start_ms"].to_list()
@@ -218,21 +216,21 @@ def _store(state: WindowState, rows: pl.DataFrame, facets: pl.DataFrame, windows
     return _Stored(stored, facets, left_out)
 
 
-def _select(cells: pl.DataFrame, sent: pl.DataFrame, params: WindowParams) -> tuple[pl.DataFrame, dict[int, LeftOut]]:
+def _select(added: Added, sent: pl.DataFrame, params: WindowParams) -> tuple[pl.DataFrame, dict[int, LeftOut]]:
     """The cells to store, and per window what is left out."""
-    term = pl.col("term")
+    term, cells = pl.col("term"), added.cells
     if not params.owns_everywhere:
-        cells = cells.filter(term != EVERYWHERE)
-    wanted = frames.is_watched(term) | (pl.col("events") >= params.min_support)
+        cells = cells[~added.where(term == EVERYWHERE)[cells]]
+    wanted = added.where(frames.is_watched(term)) | (added.events >= params.min_support)
     if sent.height:
-        cells = cells.join(sent.with_columns(sent=True), on=CELL, how="left", maintain_order="left")
-        wanted |= pl.col("sent").is_not_null()
-    table = cells.with_columns(wanted.alias("stored"))
-    out = table.group_by("window_start_ms").agg(
-        (~pl.col("stored")).sum().alias("terms"), pl.col("events").filter(~pl.col("stored")).sum().alias("events")
-    )
-    left_out = {start: LeftOut(terms, events) for start, terms, events in out.iter_rows()}
-    return table.filter("stored").select(*CELL, *SUMS).sort(CELL), left_out
+        before = added.frame(cells).join(sent, on=CELL, how="semi", maintain_order="left")
+        wanted[before["cell"].to_numpy()] = True
+    starts, of_cell = np.unique(added.windows[cells], return_inverse=True)
+    out = ~wanted[cells]
+    terms, events = np.bincount(of_cell[out], minlength=starts.size), np.zeros(starts.size, np.int64)
+    np.add.at(events, of_cell[out], added.events[cells[out]])
+    left_out = dict(zip(starts.tolist(), map(LeftOut, terms.tolist(), events.tolist()), strict=True))
+    return added.with_sketches(added.frame(cells[~out]).sort(CELL)), left_out
 
 
 def _correct(state: WindowState, late: pl.DataFrame, late_facets: pl.DataFrame, out: Out) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.cells import CELLS, owned, places_of, put_in
+from schemas.frames import SKETCH_SIZE
+from streams.cells import CELL, CELLS, SUMS, Added, add_cells, owned, places_of, put_in
 
 STATUS = Path("/proc/self/status")
 
@@ -63,3 +64,30 @@ def test_rows_are_put_in_as_if_the_table_had_been_made_with_them(had: list[str],
     assert table["term"].gather(places).to_list() == sorted(set(had) & {*now, *asked})
     expected = pl.concat([table.filter(~pl.col("term").is_in(touched.implode())), counted(now, 2)]).sort("term")
     assert put_in(counted(now, 2).sort("term"), table, places).equals(expected)
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "window_start_ms": st.sampled_from([-10_000, 0, 10_000]),
+        "term": st.sampled_from(["all:posts", "keyword:a", "keyword:longer-than-what-is-kept-inline", "keyword:\u00e9"]),
+        **dict.fromkeys(SUMS, st.integers(-2, 2)),
+        "authors": st.sets(st.integers(0, 2**63) | st.integers(0, 3), max_size=3).map(sorted),
+    }
+)
+
+
+@given(st.lists(st.lists(ROWS, max_size=6), min_size=1, max_size=5), st.integers(1, SKETCH_SIZE))
+def test_cells_are_what_their_rows_add_up_to(parts: list[list[dict[str, object]]], copies: int) -> None:
+    tables = [pl.DataFrame(rows, schema=CELLS) for rows in parts]
+    many = [
+        table.with_columns(pl.col("authors").list.eval(pl.element() + number * 2**32))
+        for table in tables
+        for number in range(copies)
+    ]
+    table = pl.concat(many)
+    added = Added(table)
+    whole = added.frame(added.cells).sort(CELL)
+    assert added.with_sketches(whole).equals(add_cells([table]))
+    some = whole.filter(pl.col("term") != "keyword:a")
+    assert added.with_sketches(some).equals(add_cells([table]).filter(pl.col("term") != "keyword:a"))
+    assert added.where(pl.col("term") == "all:posts")[added.cells].sum() == (whole["term"] == "all:posts").sum()
