@@ -1,6 +1,7 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more. Written
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; and not for
+so long if nothing more comes and the last ones were written that long ago: of what comes once a second nothing waits. Written
 means: 1 the rows of every table are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse
 does not answer nothing is committed, nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are
 idempotent, so once more is harmless.
@@ -13,6 +14,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
@@ -52,12 +54,12 @@ class StoreHandler:
     def __init__(self, settings: Settings, clickhouse: ClickHouse, metrics: Metrics) -> None:
         self.settings, self.clickhouse, self.metrics = settings, clickhouse, metrics
         topics = settings.topics
-        self.rows_of: dict[str, Callable[[Sequence[ConsumerRecord]], list[Columns]]] = {
-            topics.windows: _window_rows,
-            topics.mentions: lambda records: [mention_columns([decode_mention(one.value) for one in records])],
-            topics.moments: lambda records: [moment_columns([(decode_moment(one.value), one.value) for one in records])],
-            topics.dead_letters: lambda records: [dead_letter_columns([_dead_letter(one) for one in records])],
+        self.kinds = {
+            topics.mentions: _Kind(lambda record: decode_mention(record.value), mention_columns),
+            topics.moments: _Kind(lambda record: (decode_moment(record.value), record.value), moment_columns),
+            topics.dead_letters: _Kind(_dead_letter, dead_letter_columns),
         }
+        self._written_s = -FLUSH_MS / 1000  # when the last rows were
         self._since_s = 0.0
         self._has_schema = False
         self._clear()
@@ -65,7 +67,7 @@ class StoreHandler:
     @property
     def topics(self) -> tuple[str, ...]:
         """What store reads."""
-        return tuple(self.rows_of)
+        return (self.settings.topics.windows, *self.kinds)
 
     async def assigned(self, source: RecordSource, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """Nothing to load: what was not committed is read again."""
@@ -84,12 +86,17 @@ class StoreHandler:
                 self._take(tp, some)
                 if self._is_full() and not await self._flush():
                     return
-        if self._ends and time.monotonic() - self._since_s >= FLUSH_MS / 1000:
+        since_s = self._since_s if batch.records else min(self._since_s, self._written_s)
+        if self._ends and time.monotonic() - since_s >= FLUSH_MS / 1000:
             await self._flush()
 
     def used(self) -> dict[str, int]:
         """How full the buffer is; see agents.bounds."""
-        return {"store_rows": self._rows, "store_bytes": self._bytes}
+        return {"store_rows": self._waiting_rows, "store_bytes": self._bytes}
+
+    @property
+    def _waiting_rows(self) -> int:
+        return self._rows + sum(len(kind.taken) for kind in self.kinds.values())
 
     def _slices(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
         most = 0 if tp.topic == self.settings.topics.windows else SLICE_BYTES
@@ -102,19 +109,32 @@ class StoreHandler:
         yield records[start:]
 
     def _take(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        columns = self._convert(tp, records)
-        self._pending += columns
-        self._rows += sum(one.rows for one in columns)
-        self._bytes += sum(int(one.frame.estimated_size()) for one in columns)
+        try:
+            if (kind := self.kinds.get(tp.topic)) is None:
+                self._keep([columns for record in records for columns in _window_columns(record)])
+            else:
+                kind.take(records)
+        except (msgspec.DecodeError, KeyError, ValueError) as error:
+            raise BrokenLog(
+                f"{tp.topic}/{tp.partition}: a record in {records[0].offset}..{records[-1].offset} is not ours: {error}"
+            ) from error
+        if kind is not None and kind.bytes >= SLICE_BYTES:
+            self._keep([kind.columns()])
         self._since_s = self._since_s or time.monotonic()
         self._ends[tp] = records[-1].offset + 1
 
+    def _keep(self, columns: Sequence[Columns]) -> None:
+        self._pending += columns
+        self._rows += sum(one.rows for one in columns)
+        self._bytes += sum(int(one.frame.estimated_size()) for one in columns)
+
     def _is_full(self) -> bool:
-        return self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
+        return self._waiting_rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
 
     async def _flush(self) -> bool:
         """Whether all is written; False: the partitions are to be given away, and nothing is committed."""
         begun, backoff_s = time.monotonic(), FIRST_BACKOFF_S
+        self._keep([kind.columns() for kind in self.kinds.values() if kind.taken])
         tables = [columns for columns in joined(self._pending) if columns.rows]
         while tables:
             try:
@@ -136,6 +156,7 @@ class StoreHandler:
         self.metrics.store_delay.observe(time.monotonic() - begun)
         await self.source.commit(self._ends)  # 3
         self._clear()
+        self._written_s = time.monotonic()
         return True
 
     def _clear(self) -> None:
@@ -143,18 +164,36 @@ class StoreHandler:
         self._rows = self._bytes = 0
         self._since_s = 0.0
         self._ends: dict[TopicPartition, int] = {}
-
-    def _convert(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> list[Columns]:
-        try:
-            return self.rows_of[tp.topic](records)
-        except (msgspec.DecodeError, KeyError, ValueError) as error:
-            raise BrokenLog(
-                f"{tp.topic}/{tp.partition}: a record in {records[0].offset}..{records[-1].offset} is not ours: {error}"
-            ) from error
+        for kind in self.kinds.values():
+            kind.forget()
 
 
-def _window_rows(records: Sequence[ConsumerRecord]) -> list[Columns]:
-    return [columns for record in records for columns in window_tables(decode_windows(record.value)).values()]
+class _Kind:
+    """Records of one topic that are a row each. They become columns together: to make a table takes as long as a hundred rows."""
+
+    def __init__(self, decode: Callable[[ConsumerRecord], Any], make: Callable[[list[Any]], Columns]) -> None:
+        self._decode, self._make = decode, make
+        self.forget()
+
+    def take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Raises what the decoder does; then nothing is taken."""
+        self.taken += [self._decode(record) for record in records]
+        self.bytes += sum(len(record.value or b"") for record in records)
+
+    def columns(self) -> Columns:
+        """What was taken, which is handed out once."""
+        made = self._make(self.taken)
+        self.forget()
+        return made
+
+    def forget(self) -> None:
+        """Nothing was taken."""
+        self.taken: list[Any] = []
+        self.bytes = 0
+
+
+def _window_columns(record: ConsumerRecord) -> list[Columns]:
+    return list(window_tables(decode_windows(record.value)).values())
 
 
 def _dead_letter(record: ConsumerRecord) -> DeadLetter:

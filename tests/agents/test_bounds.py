@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -12,10 +12,9 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from agents import posts_reader, store, watchlist_follower
+from agents import posts_reader, watchlist_follower
 from agents.app import CHANNEL_BATCHES, build_app
 from agents.bounds import BOUNDS, GIVING_WAY, Bounds, Channel, Measured
-from agents.clickhouse import ClickHouse
 from agents.curate import CurateHandler
 from agents.detect import DetectHandler
 from agents.generate import ROOT
@@ -30,10 +29,7 @@ from agents.source import Batch, RecordSource
 from agents.store import StoreHandler
 from agents.watchlist_follower import WatchlistFollower
 from schemas.candidates import SampleRef
-from schemas.mentions import Mention, encode_mention
-from schemas.rows import Columns
 from schemas.watchlist import Brand, encode_brand
-from schemas.windows import encode_windows
 from streams.curate_state import CurateState
 from streams.detect import DetectParams, DetectState, held
 from streams.rounds import RoundState
@@ -129,61 +125,6 @@ async def test_no_more_posts_are_under_way_than_the_outbox_is_deep() -> None:
     await further
     await outbox.drain()
     assert outbox.under_way == 0
-
-
-class _ClickHouse:
-    """Takes everything, and remembers how much came at once."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.bytes: list[int] = []
-
-    def apply_migrations(self) -> None:
-        pass
-
-    def insert(self, columns: Columns) -> None:
-        self.rows.append(columns.rows)
-        self.bytes.append(int(columns.frame.estimated_size()))
-
-
-class _Source:
-    """Commits, and gives nothing away."""
-
-    should_stop = giving = False
-
-    def __init__(self) -> None:
-        self.committed: dict[TopicPartition, int] = {}
-
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self.committed.update(offsets)
-
-
-async def _store(topic: str, values: Sequence[bytes]) -> tuple[_ClickHouse, _Source, StoreHandler]:
-    clickhouse, source = _ClickHouse(), _Source()
-    handler = StoreHandler(SETTINGS, cast(ClickHouse, clickhouse), Metrics(CollectorRegistry()))
-    await handler.assigned(cast(RecordSource, source), [])
-    await handler.handle(Batch(0, 0, {TopicPartition(topic, 0): [record(topic, at, one) for at, one in enumerate(values)]}, {}))
-    return clickhouse, source, handler
-
-
-async def test_a_batch_of_many_windows_is_inserted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "FLUSH_ROWS", 100)
-    windows = encode_windows(batch(*((START_MS, f"hashtag:t{n}", "0", 1, 5) for n in range(30))))
-    clickhouse, source, handler = await _store(SETTINGS.topics.windows, [windows] * 40)
-    assert clickhouse.rows == [120] * 10
-    assert list(source.committed.values()) == [40]
-    assert handler.used() == {"store_rows": 0, "store_bytes": 0}
-
-
-async def test_mentions_with_long_texts_are_inserted_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "FLUSH_BYTES", 500_000)
-    monkeypatch.setattr(store, "SLICE_BYTES", 100_000)
-    long = [Mention(post_id=str(n), platform="x", version=1, kind="post", event_ms=1, text="a" * 20_000) for n in range(100)]
-    clickhouse, source, handler = await _store(SETTINGS.topics.mentions, [encode_mention(one) for one in long])
-    assert len(clickhouse.bytes) >= 3
-    assert max(clickhouse.bytes) <= 600_000 + 50_000
-    assert sum(clickhouse.rows) + handler.used()["store_rows"] == 100
-    assert max(source.committed.values()) == sum(clickhouse.rows), "what still waits is not committed"
 
 
 def test_one_brand_too_many_is_left_out_and_one_that_is_known_may_change(monkeypatch: pytest.MonkeyPatch) -> None:

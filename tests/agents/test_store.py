@@ -1,0 +1,127 @@
+"""Store writes in parts that are bounded, and neither late nor often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+from prometheus_client import CollectorRegistry
+
+from agents import store
+from agents.clickhouse import ClickHouse
+from agents.metrics import Metrics
+from agents.settings import Settings
+from agents.source import Batch, RecordSource
+from agents.store import StoreHandler
+from schemas.errors import BrokenLog
+from schemas.mentions import Mention, encode_mention
+from schemas.rows import Columns
+from schemas.windows import encode_windows
+from tests.agents.page_records import START_MS, batch
+
+SETTINGS = Settings()
+MENTIONS = SETTINGS.topics.mentions
+
+
+def record(topic: str, offset: int, data: bytes) -> ConsumerRecord:
+    return ConsumerRecord(topic, 0, offset, 0, 0, None, data, None, 0, len(data), ())
+
+
+def mention(number: int, text: str = "a") -> bytes:
+    return encode_mention(Mention(post_id=str(number), platform="x", version=1, kind="post", event_ms=1, text=text))
+
+
+class _ClickHouse:
+    """Takes everything, and remembers how much came at once."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.bytes: list[int] = []
+
+    def apply_migrations(self) -> None:
+        pass
+
+    def insert(self, columns: Columns) -> None:
+        self.rows.append(columns.rows)
+        self.bytes.append(int(columns.frame.estimated_size()))
+
+
+class _Source:
+    """Commits, and gives nothing away."""
+
+    should_stop = giving = False
+
+    def __init__(self) -> None:
+        self.committed: dict[TopicPartition, int] = {}
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.committed.update(offsets)
+
+
+async def _store(topic: str, values: Sequence[bytes]) -> tuple[_ClickHouse, _Source, StoreHandler]:
+    clickhouse, source, handler = await _empty()
+    await handler.handle(_batch(topic, values))
+    return clickhouse, source, handler
+
+
+async def _empty() -> tuple[_ClickHouse, _Source, StoreHandler]:
+    clickhouse, source = _ClickHouse(), _Source()
+    handler = StoreHandler(SETTINGS, cast(ClickHouse, clickhouse), Metrics(CollectorRegistry()))
+    await handler.assigned(cast(RecordSource, source), [])
+    return clickhouse, source, handler
+
+
+def _batch(topic: str, values: Sequence[bytes]) -> Batch:
+    return Batch(0, 0, {TopicPartition(topic, 0): [record(topic, at, one) for at, one in enumerate(values)]}, {})
+
+
+async def test_a_batch_of_many_windows_is_inserted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FLUSH_ROWS", 100)
+    windows = encode_windows(batch(*((START_MS, f"hashtag:t{n}", "0", 1, 5) for n in range(30))))
+    clickhouse, source, handler = await _store(SETTINGS.topics.windows, [windows] * 40)
+    assert clickhouse.rows == [120] * 10
+    assert list(source.committed.values()) == [40]
+    assert handler.used() == {"store_rows": 0, "store_bytes": 0}
+
+
+async def test_mentions_with_long_texts_are_inserted_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FLUSH_BYTES", 500_000)
+    monkeypatch.setattr(store, "SLICE_BYTES", 100_000)
+    clickhouse, source, handler = await _store(MENTIONS, [mention(n, "a" * 20_000) for n in range(100)])
+    assert len(clickhouse.bytes) >= 3
+    assert max(clickhouse.bytes) <= 600_000 + 50_000
+    assert sum(clickhouse.rows) + handler.used()["store_rows"] == 100
+    assert max(source.committed.values()) == sum(clickhouse.rows), "what still waits is not committed"
+
+
+async def test_what_comes_once_a_second_is_written_as_soon_as_it_has_come_and_what_never_stops_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    clickhouse, _, handler = await _empty()
+
+    async def at(seconds: float, values: Sequence[bytes]) -> list[int]:
+        clock[0] = 100.0 + seconds
+        await handler.handle(_batch(MENTIONS, values) if values else Batch(0, 0, {}, {}))
+        written, clickhouse.rows = clickhouse.rows, []
+        return written
+
+    assert await at(0.0, [mention(1)]) == []
+    assert await at(0.1, [mention(2)]) == [], "more may come"
+    assert await at(0.2, []) == [2]
+    assert await at(0.3, [mention(3)]) == []
+    assert await at(0.4, []) == [], "not often"
+    assert await at(1.25, []) == [1]
+    endless = [await at(2.0 + number / 10, [mention(number)]) for number in range(25)]
+    assert [number for number, written in enumerate(endless) if written] == [10, 21]
+    assert await at(5.6, []) == [3]
+
+
+async def test_a_record_that_is_none_of_ours_stops_store_before_anything_of_it_is_kept() -> None:
+    with pytest.raises(BrokenLog, match="0\\.\\.1 is not ours"):
+        await _store(MENTIONS, [mention(1), b"{}"])
