@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from agents.checkpoints import Checkpoints, beside, timed
 from agents.metrics import Metrics
@@ -23,7 +24,7 @@ from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch, records_of
 from schemas.packets import decode_packet
 from schemas.windows import encode_windows
-from streams.detect import Detected, DetectParams, DetectState, Frozen, detect, held, open_counts
+from streams.detect import Detected, DetectParams, DetectState, Frozen, Told, count_windows, find_surges, held, open_counts
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
@@ -49,10 +50,19 @@ class _Owned:
     told: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgement of the last candidates
     saving: asyncio.Task[None] | None = None  # the newest checkpoint; finished or not
     rest_s: float = CHECKPOINT_MS / 1000  # from the last one to the next
+    is_between: bool = False  # a packet is half applied: the state is that of no offset
 
     def is_saving(self) -> bool:
         """Whether a checkpoint is under way."""
         return self.saving is not None and not self.saving.done()
+
+
+class _Begun(NamedTuple):
+    """A packet whose surges are told and whose windows are not."""
+
+    tp: TopicPartition
+    offset: int
+    told: Told
 
 
 def rest_after_checkpoint(took_s: float) -> float:
@@ -87,22 +97,26 @@ class DetectHandler:
         for tp, owned in self.owned.items():
             if owned.saving is not None:
                 await owned.saving
-            if owned.offset > owned.saved_offset:
+            if owned.offset > owned.saved_offset and not owned.is_between:
                 await (await self._checkpoint(tp, owned))
         await self.outbox.drain()
         self.owned = {}
 
     async def handle(self, batch: Batch) -> None:
-        """Applies new packets, sends what they brought about, writes checkpoints that are due."""
+        """Applies new packets, sends what they brought about, writes checkpoints that are due.
+
+        What surges is told first: windows of a partition's last packet are counted when all partitions have said that.
+        """
+        begun = list[_Begun]()
         for tp, records in batch.records.items():
-            owned = self.owned[tp]
-            for record in records:
-                packet = decode_packet(record.value)
-                done = await asyncio.to_thread(detect, owned.state, packet, record.offset, owned.params)
-                owned.offset = record.offset + 1
-                await self._send(tp, done)
-                self.source.beat = time.monotonic()  # a packet of a replay can take seconds, a batch of them minutes
-                self._look()
+            for last, record in zip([*[False] * (len(records) - 1), True], records, strict=True):
+                one = await self._begin(tp, record)
+                if last:
+                    begun.append(one)
+                else:
+                    await self._finish(one)
+        for one in begun:
+            await self._finish(one)
         self._look()
         await self._count_open()
         for tp, owned in self.owned.items():
@@ -154,16 +168,31 @@ class DetectHandler:
         done_s = time.monotonic()
         self._count_again_s = done_s + max(OPEN_COUNTS_MS / 1000, (done_s - begun_s) * OPEN_COUNTS_REST)
 
-    async def _send(self, tp: TopicPartition, done: Detected) -> None:
-        topics = self.settings.topics
-        sent = [await self.outbox.send(topics.windows, encode_windows(batch), partition=tp.partition) for batch in done.windows]
-        for record in records_of(done.candidates):
-            await asyncio.gather(*self.owned[tp].told)  # as with packets: one that is missing before others is a gap for ever
-            self.owned[tp].told = [await self.outbox.send(topics.candidates, record, partition=0)]
-            sent += self.owned[tp].told
-        if sent:
-            await self.outbox.post(sent)
+    async def _begin(self, tp: TopicPartition, record: ConsumerRecord) -> _Begun:
+        owned, packet = self.owned[tp], decode_packet(record.value)
+        owned.is_between = True
+        told = await asyncio.to_thread(find_surges, owned.state, packet, owned.params)
+        await self._tell(owned, told.candidates)
+        return _Begun(tp, record.offset, told)
+
+    async def _tell(self, owned: _Owned, candidates: Sequence[CandidateBatch]) -> None:
+        for record in records_of(candidates):
+            await asyncio.gather(*owned.told)  # as with packets: one that is missing before others is a gap for ever
+            owned.told = [await self.outbox.send(self.settings.topics.candidates, record, partition=0)]
+            await self.outbox.post(owned.told)
+
+    async def _finish(self, begun: _Begun) -> None:
+        owned, topics = self.owned[begun.tp], self.settings.topics
+        done = await asyncio.to_thread(count_windows, owned.state, begun.told, begun.offset, owned.params)
+        owned.offset, owned.is_between = begun.offset + 1, False
+        if done.windows:
+            partition = begun.tp.partition
+            await self.outbox.post(
+                [await self.outbox.send(topics.windows, encode_windows(one), partition=partition) for one in done.windows]
+            )
         self._count(done)
+        self.source.beat = time.monotonic()  # a packet of a replay can take seconds, a batch of them minutes
+        self._look()
 
     async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> asyncio.Task[None]:
         """Holds the state still for as long as it takes to copy what changes in place; packets go on while the rest is done."""

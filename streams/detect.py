@@ -19,13 +19,15 @@ from schemas.candidates import CandidateBatch, Surge, Tally
 from schemas.errors import BrokenLog
 from schemas.packets import Packet
 from schemas.windows import WindowBatch
-from streams.alignment import AlignmentParams, AlignmentState, FrozenAlignment, align
+from streams.alignment import Aligned, AlignmentParams, AlignmentState, FrozenAlignment, align
+from streams.cells import slices_by
+from streams.counted import Counted
 from streams.segments import STEP_MS
 from streams.surges import FrozenSurges, SurgeParams, SurgeState, detect_surges
-from streams.tallies import TallyState, tally
+from streams.tallies import TallyState, of_brands, tally
 from streams.ticks import quiet_ticks
 from streams.window_tables import FrozenWindows, restore_tables
-from streams.windows import Emitted, LeftOut, WindowParams, WindowState, apply_pieces, flush_open
+from streams.windows import Emitted, Fresh, LeftOut, WindowParams, WindowState, count_fresh, flush_open, sort_out
 
 BATCH_ROWS = 8_192  # of windows in one record: 5 MB if all have full sketches
 _SHOWN_PIECES = 500
@@ -101,6 +103,15 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What one packet has to say at once; its windows are still to be counted."""
+
+    candidates: list[CandidateBatch]
+    aligned: Aligned
+    fresh: Fresh | None  # None: it brings and closes nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Detected:
     """What one packet brought about."""
 
@@ -113,18 +124,29 @@ class Detected:
 
 def detect(state: DetectState, packet: Packet, offset: int, params: DetectParams) -> Detected:
     """Applies the packet at `offset` of the partials log. Raises BrokenLog on a gap."""
+    return count_windows(state, find_surges(state, packet, params), offset, params)
+
+
+def find_surges(state: DetectState, packet: Packet, params: DetectParams) -> Told:
+    """The first half of `detect`: whoever waits for an alert need not wait for windows. The second half has to follow."""
     before_ms = state.alignment.watermark_ms
     aligned = align(state.alignment, packet, params.alignment)
-    emitted = []
-    candidates: list[CandidateBatch] = []
-    if aligned.pieces or aligned.watermark_ms > before_ms:
-        emitted.append(apply_pieces(state.windows, aligned.pieces, aligned.watermark_ms, offset + 1, params.windows))
-        candidates = _tick(state, emitted[0], aligned.watermark_ms, params)
+    if not aligned.pieces and aligned.watermark_ms <= before_ms:
+        return Told([], aligned, None)
+    fresh = sort_out(state.windows, aligned.pieces, params.windows)
+    return Told(_tick(state, fresh, aligned.watermark_ms, params), aligned, fresh)
+
+
+def count_windows(state: DetectState, told: Told, offset: int, params: DetectParams) -> Detected:
+    """The second half, of the packet at this offset."""
+    emitted, aligned = [], told.aligned
+    if told.fresh is not None:
+        emitted.append(count_fresh(state.windows, told.fresh, aligned.watermark_ms, offset + 1, params.windows))
     if aligned.all_idle and state.windows.dirty:
         emitted.append(flush_open(state.windows, offset + 1, params.windows))
     batches = [batch for one in emitted for batch in _batches(one, params)]
     late, expired = sum(one.late_events for one in emitted), sum(one.expired_events for one in emitted)
-    return Detected(batches, candidates, late, expired, aligned.replayed)
+    return Detected(batches, told.candidates, late, expired, aligned.replayed)
 
 
 def held(state: DetectState) -> dict[str, int]:
@@ -161,19 +183,28 @@ def open_counts(state: DetectState) -> dict[str, int]:
     return dict(rows.group_by("term").agg(pl.col("events").sum()).sort("term").iter_rows())
 
 
-def _tick(state: DetectState, emitted: Emitted, watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
+def _tick(state: DetectState, fresh: Fresh, watermark_ms: int, params: DetectParams) -> list[CandidateBatch]:
     """Shows every second with events to the detector, and the quiet ticks between; the last tick is always told to curate."""
     batches = []
-    for step_ms, rows in emitted.on_time.items():
+    counted, ends = Counted.of(fresh.on_time.drop("step_ms")), _ends(fresh.on_time["step_ms"])
+    brands, facets = (slices_by("step_ms", of_brands(table)) for table in (fresh.on_time, fresh.on_time_facets))
+    for (step_ms, end), start in zip(ends.items(), [0, *ends.values()], strict=False):
         tick_ms = step_ms + STEP_MS
         batches += _quiet(state, tick_ms - 1, params)
-        tallies = tally(state.tallies, tick_ms, rows, emitted.on_time_facets.get(step_ms, _NO_FACETS))
-        batches += _one_tick(state, tick_ms, rows, params, tallies)
+        tallies = tally(state.tallies, tick_ms, brands.get(step_ms, _NO_ROWS), facets.get(step_ms, _NO_FACETS))
+        batches += _one_tick(state, tick_ms, counted.part(start, end), params, tallies)
         state.data_tick_ms = tick_ms
     batches += _quiet(state, watermark_ms, params)
     if state.tick_ms > state.told_ms:
         batches.append(_candidates(state, state.tick_ms, [], params))
     return batches
+
+
+def _ends(steps_ms: pl.Series) -> dict[int, int]:
+    """Where each second ends; they ascend."""
+    values = steps_ms.to_numpy()
+    last = np.flatnonzero(np.append(values[1:] != values[:-1], True)) if values.size else np.zeros(0, np.int64)
+    return dict(zip(values[last].tolist(), (last + 1).tolist(), strict=True))
 
 
 def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[CandidateBatch]:
@@ -187,7 +218,7 @@ def _quiet(state: DetectState, until_ms: int, params: DetectParams) -> list[Cand
 
 
 def _one_tick(
-    state: DetectState, tick_ms: int, rows: pl.DataFrame, params: DetectParams, tallies: tuple[Tally, ...] = ()
+    state: DetectState, tick_ms: int, rows: pl.DataFrame | Counted, params: DetectParams, tallies: tuple[Tally, ...] = ()
 ) -> list[CandidateBatch]:
     state.tick_ms = max(state.tick_ms, tick_ms)  # a source that was given up on may come back behind the others
     surges = detect_surges(state.surges, state.tick_ms, rows, params.surges)

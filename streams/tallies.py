@@ -37,8 +37,16 @@ class TallyState(msgspec.Struct):
     counts: dict[str, Count] = {}  # by term
 
 
+def of_brands(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of the rows whose terms are watched brands."""
+    return rows.filter(pl.col("term").str.starts_with(WATCHED_PREFIX))
+
+
 def tally(state: TallyState, tick_ms: int, rows: pl.DataFrame, facets: pl.DataFrame) -> tuple[Tally, ...]:
-    """Adds the rows of a tick (frames.TERM_ROWS, frames.FACET_ROWS); if the tick ends the span, its tallies, sorted by term."""
+    """Adds a tick's rows of watched brands (columns of frames.TERM_ROWS and frames.FACET_ROWS).
+
+    If the tick ends the span, its tallies, sorted by term.
+    """
     if state.until_ms < 0:
         state.until_ms = -(-tick_ms // TALLY_MS) * TALLY_MS
     _add(state.counts, rows, facets)
@@ -50,13 +58,12 @@ def tally(state: TallyState, tick_ms: int, rows: pl.DataFrame, facets: pl.DataFr
 
 
 def _add(counts: dict[str, Count], rows: pl.DataFrame, facets: pl.DataFrame) -> None:
-    watched = pl.col("term").str.starts_with(WATCHED_PREFIX)
-    for row in rows.lazy().filter(watched).select("term", *_SUMS, "samples").collect().iter_rows(named=True):
+    for row in rows.iter_rows(named=True):
         count = counts.setdefault(row["term"], Count())
         for name in _SUMS:
             setattr(count, name, getattr(count, name) + row[name])
         count.samples = merge_samples(count.samples, references(row["samples"] or ()), TALLY_SAMPLES)
-    for term, facet, events in facets.filter(watched).select("term", "facet", "events").iter_rows():
+    for term, facet, events in zip(*(facets[name].to_list() for name in ("term", "facet", "events")), strict=True):
         if term in counts:
             counts[term].facets[facet] = counts[term].facets.get(facet, 0) + events
 

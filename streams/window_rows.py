@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -15,15 +15,13 @@ from streams.window_state import LeftOut, WindowParams
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """Rows to store, and on-time rows per second of the log clock for the detector."""
+    """Rows to store."""
 
     rows: pl.DataFrame  # WINDOW_ROWS
     facets: pl.DataFrame  # FACET_WINDOW_ROWS
     totals: pl.DataFrame  # TOTAL_ROWS
-    on_time: dict[int, pl.DataFrame]  # step_ms -> TERM_ROWS, one row per (window, term)
     late_events: int  # events that corrected a closed window
     expired_events: int  # events whose window was already forgotten
-    on_time_facets: dict[int, pl.DataFrame] = field(default_factory=dict)  # step_ms -> FACET_ROWS, of the same events
 
 
 class Out:
@@ -43,10 +41,10 @@ class Out:
         self.facets.append(facets.with_columns(*stamp).select(list(FACET_WINDOW_ROWS)))
         self.totals.update(left_out)
 
-    def emitted(self, on_time: dict[int, pl.DataFrame], late: int, expired: int) -> Emitted:
+    def emitted(self, late: int, expired: int) -> Emitted:
         part = str(self.params.partition)
         totals = [(start, part, self.version, *left_out) for start, left_out in sorted(self.totals.items())]
         # a cell that was closed and corrected at once is in there twice: the correction came last and counts
         rows = pl.concat(self.rows).unique([*CELL, "part"], keep="last", maintain_order=True)
         facets = pl.concat(self.facets).unique([*FACET, "part"], keep="last", maintain_order=True)
-        return Emitted(rows, facets, pl.DataFrame(totals, schema=TOTAL_ROWS, orient="row"), on_time, late, expired)
+        return Emitted(rows, facets, pl.DataFrame(totals, schema=TOTAL_ROWS, orient="row"), late, expired)

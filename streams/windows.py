@@ -14,7 +14,6 @@ State: streams.window_state, with its bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -37,14 +36,24 @@ from streams.cells import (
     negated,
     owned,
     places_of,
-    slices_by,
     vanished,
 )
 from streams.partition import EVERYWHERE
 from streams.window_rows import Emitted, Out
 from streams.window_state import LeftOut, Retained, WindowParams, WindowState, close_early, forget
 
-__all__ = ["Emitted", "LeftOut", "Retained", "WindowParams", "WindowState", "apply_pieces", "flush_open"]
+__all__ = [
+    "Emitted",
+    "Fresh",
+    "LeftOut",
+    "Retained",
+    "WindowParams",
+    "WindowState",
+    "apply_pieces",
+    "count_fresh",
+    "flush_open",
+    "sort_out",
+]
 
 _MANY_SLICES = 100
 _COMPACT_PARTS = (
@@ -54,13 +63,42 @@ _SMALL_ROWS = 1_000
 _MANY_LARGE = 512
 
 
+class Fresh(NamedTuple):
+    """The rows of some pieces, each stamped with its second and the number of its part; not yet in any window."""
+
+    terms: pl.DataFrame
+    facets: pl.DataFrame
+    parts: Sequence[str]
+    in_time: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]  # of terms and facets
+    on_time: pl.DataFrame  # step_ms and frames.TERM_ROWS of what is in time, by second, one row per (window, term)
+    on_time_facets: pl.DataFrame  # step_ms and frames.FACET_ROWS of the same events, likewise
+
+
 def apply_pieces(state: WindowState, pieces: Sequence[Piece], watermark_ms: int, version: int, params: WindowParams) -> Emitted:
     """Counts the pieces and closes what the watermark has passed. `version`: offset in the partials log behind them."""
+    return count_fresh(state, sort_out(state, pieces, params), watermark_ms, version, params)
+
+
+def sort_out(state: WindowState, pieces: Sequence[Piece], params: WindowParams) -> Fresh:
+    """What the pieces bring, to be counted before anything else comes; of what is on time the detector need not wait for that."""
     taken_off = not state.applied.keys().isdisjoint(piece.source for piece in pieces)
-    tables, names = _stamped(state, pieces, state.watermark_ms)
+    tables, parts = _stamped(state, pieces, state.watermark_ms)
+    terms, facets = (_starts(table) + (WINDOW_MS + params.lateness_ms) > table["step_ms"].to_numpy() for table in tables)
+    on_time, on_time_facets = map(_where, tables, (terms, facets))
+    return Fresh(
+        *tables,
+        parts,
+        (terms, facets),
+        _by_step(on_time.select("step_ms", *frames.TERM_ROWS), taken_off),
+        on_time_facets.drop("part").sort("step_ms", *FACET),
+    )
+
+
+def count_fresh(state: WindowState, fresh: Fresh, watermark_ms: int, version: int, params: WindowParams) -> Emitted:
+    """Counts what was sorted out and closes what the watermark has passed."""
+    tables = fresh.terms, fresh.facets
     state.watermark_ms = watermark_ms
-    in_time = [_starts(table) + (WINDOW_MS + params.lateness_ms) > table["step_ms"].to_numpy() for table in tables]
-    is_open = [flags & (_starts(table) > state.early_ms) for flags, table in zip(in_time, tables, strict=True)]
+    is_open = [flags & (_starts(table) > state.early_ms) for flags, table in zip(fresh.in_time, tables, strict=True)]
     open_terms, open_facets = map(_where, tables, is_open)
     _add_to_open(state, open_terms, open_facets, watermark_ms, params)
     out = Out(version, params)
@@ -71,11 +109,9 @@ def apply_pieces(state: WindowState, pieces: Sequence[Piece], watermark_ms: int,
     forgotten = pl.col("window_start_ms") <= horizon_ms
     _correct(state, late.filter(~forgotten), late_facets.filter(~forgotten), out)
     expired = late.filter(forgotten)
-    _add_beside(expired, late_facets.filter(forgotten), names, out)
+    _add_beside(expired, late_facets.filter(forgotten), fresh.parts, out)
     forget(state, horizon_ms, params)
-    on_time, on_time_facets = map(_where, tables, in_time)
-    emitted = out.emitted(_per_step(on_time, taken_off), _events(late, params) - _events(expired, params), _events(expired, params))
-    return replace(emitted, on_time_facets=slices_by("step_ms", on_time_facets.drop("part").sort("step_ms", *FACET)))
+    return out.emitted(_events(late, params) - _events(expired, params), _events(expired, params))
 
 
 def flush_open(state: WindowState, version: int, params: WindowParams) -> Emitted:
@@ -92,7 +128,7 @@ def flush_open(state: WindowState, version: int, params: WindowParams) -> Emitte
     state.sent_facets = owned(pl.concat([state.sent_facets, stored.facets.select(FACET)]))
     state.sent_totals |= stored.left_out.keys()
     state.dirty = set()
-    return out.emitted({}, 0, 0)
+    return out.emitted(0, 0)
 
 
 def _starts(table: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -292,16 +328,13 @@ def _add_beside(late: pl.DataFrame, facets: pl.DataFrame, names: Sequence[str], 
     out.add(rows, add_facets([facets.select(*frames.FACET_ROWS, "part")], by=[*FACET, "part"]), {}, pl.col("part"))
 
 
-def _per_step(on_time: pl.DataFrame, taken_off: bool) -> dict[int, pl.DataFrame]:
-    """On-time rows of each second, ascending; where something was `taken_off`, one row per cell, or none if nothing is left."""
-    if on_time.is_empty():
-        return {}
-    rows = on_time.select("step_ms", *frames.TERM_ROWS)
-    if taken_off:
-        keys = ["step_ms", *CELL]
-        merged = on_time.group_by(keys).agg(pl.col(SUMS).sum(), pl.col("authors", "samples").explode(empty_as_null=False))
-        rows = merged.filter(pl.any_horizontal(pl.col(SUMS) != 0)).sort(keys).select(rows.columns)
-    return slices_by("step_ms", rows)
+def _by_step(rows: pl.DataFrame, taken_off: bool) -> pl.DataFrame:
+    """Rows of each second, ascending; where something was `taken_off`, one row per cell, or none if nothing is left."""
+    if not taken_off:
+        return rows
+    keys = ["step_ms", *CELL]
+    merged = rows.group_by(keys).agg(pl.col(SUMS).sum(), pl.col("authors", "samples").explode(empty_as_null=False))
+    return merged.filter(pl.any_horizontal(pl.col(SUMS) != 0)).sort(keys).select(rows.columns)
 
 
 def _events(late: pl.DataFrame, params: WindowParams) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from types import SimpleNamespace
 from typing import cast
 
@@ -23,28 +24,29 @@ from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch
 from schemas.packets import Packet, Segment, encode_packet
-from streams.detect import Detected, DetectParams, DetectState
+from streams.detect import Detected, DetectParams, DetectState, Told, count_windows, find_surges
+from streams.windows import WindowParams
 from tests.agents.silent_producer import SilentProducer
 
 
-def told(sequence: int) -> Detected:
-    return Detected([], [CandidateBatch(partition=0, partitions=1, sequence=sequence, tick_ms=1_000, surges=())], 0, 0, 0)
+def told(sequence: int) -> list[CandidateBatch]:
+    return [CandidateBatch(partition=0, partitions=1, sequence=sequence, tick_ms=1_000, surges=())]
 
 
 async def test_candidates_are_sent_when_those_before_are_acknowledged_and_never_when_they_were_given_up() -> None:
     producer, tp = SilentProducer(), TopicPartition("social.partials", 0)
     handler = DetectHandler(Settings(), Outbox(producer), Metrics(CollectorRegistry()))
     checkpoints = cast("Checkpoints", None)  # none is written here
-    handler.owned[tp] = _Owned(DetectState.fresh(DetectParams()), DetectParams(), checkpoints, 0, 0, 0.0)
-    await handler._send(tp, told(0))
+    handler.owned[tp] = owned = _Owned(DetectState.fresh(DetectParams()), DetectParams(), checkpoints, 0, 0, 0.0)
+    await handler._tell(owned, told(0))
     (first,) = producer.sent
-    second = asyncio.create_task(handler._send(tp, told(1)))
+    second = asyncio.create_task(handler._tell(owned, told(1)))
     await asyncio.sleep(0)
     assert producer.sent == [first], "those before are still on their way"
     first.set_result(None)
     await second
     assert len(producer.sent) == 2
-    third = asyncio.create_task(handler._send(tp, told(2)))
+    third = asyncio.create_task(handler._tell(owned, told(2)))
     producer.sent[1].set_exception(KafkaTimeoutError())
     with pytest.raises(KafkaTimeoutError):
         await third
@@ -122,6 +124,49 @@ async def test_packets_go_on_while_a_checkpoint_is_written_and_nothing_is_commit
     checkpoints.done.set_result(None)
     await handler.revoked()
     assert source.committed == [{tp: 1}, {tp: 3}], "a last one for whoever comes next"
+
+
+async def test_all_partitions_tell_what_surges_before_the_last_windows_of_any_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def find(state: DetectState, packet: Packet, params: DetectParams) -> Told:
+        done.append(f"surges of {params.windows.partition}")
+        return find_surges(state, packet, params)
+
+    def count(state: DetectState, told: Told, offset: int, params: DetectParams) -> Detected:
+        done.append(f"windows of {params.windows.partition}")
+        return count_windows(state, told, offset, params)
+
+    monkeypatch.setattr("agents.detect.find_surges", find)
+    monkeypatch.setattr("agents.detect.count_windows", count)
+    handler = DetectHandler(Settings(), Outbox(SilentProducer()), Metrics(CollectorRegistry()))
+    handler.source = cast("RecordSource", Source())
+    one, other = (TopicPartition("social.partials", number) for number in range(2))
+    for tp in (one, other):
+        params = DetectParams(windows=WindowParams(partition=tp.partition, partitions=2))
+        handler.owned[tp] = _Owned(DetectState.fresh(params), params, cast("Checkpoints", None), 0, 0, time.monotonic())
+    records = {**a_batch(one, 0, 1).records, **a_batch(other, 0).records}
+    await handler.handle(Batch(0, 0, records, {}))
+    assert done == ["surges of 0", "windows of 0", "surges of 0", "surges of 1", "windows of 0", "windows of 1"]
+    assert [owned.offset for owned in handler.owned.values()] == [2, 1]
+
+
+async def test_a_packet_that_is_half_applied_is_in_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Detected:
+        raise MemoryError
+
+    tp, checkpoints = TopicPartition("social.partials", 0), SlowCheckpoints()
+    handler = DetectHandler(Settings(), Outbox(SilentProducer()), Metrics(CollectorRegistry()))
+    handler.source = cast("RecordSource", Source())
+    owned = _Owned(DetectState.fresh(DetectParams()), DetectParams(), cast("Checkpoints", checkpoints), 0, 0, time.monotonic())
+    handler.owned[tp] = owned
+    await handler.handle(a_batch(tp, 0))
+    monkeypatch.setattr("agents.detect.count_windows", fail)
+    with pytest.raises(MemoryError):
+        await handler.handle(a_batch(tp, 1))
+    assert owned.offset == 1, "what came before would be worth a checkpoint"
+    await handler.revoked()
+    assert checkpoints.saved == []
 
 
 async def test_nothing_goes_on_behind_a_checkpoint_that_failed() -> None:

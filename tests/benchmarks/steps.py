@@ -55,7 +55,7 @@ PLACES = (
     Place("tables to bytes", "schemas.frames", "to_bytes"),
     Place("bytes to tables", "schemas.frames", "from_bytes"),
     Place("detect: align", "streams.detect", "align"),
-    *(Place("detect: windows", "streams.detect", name) for name in ("apply_pieces", "flush_open")),
+    *(Place("detect: windows", "streams.detect", name) for name in ("sort_out", "count_fresh", "flush_open")),
     Place("detect: surges", "streams.detect", "detect_surges"),
 )
 

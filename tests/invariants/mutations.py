@@ -90,11 +90,11 @@ def versions_are_counted(patch: Patch) -> None:
         return next(lives.setdefault(id(state), (state, itertools.count(1)))[1])
 
     patch.setattr(detect, "_version", version, raising=False)
-    mutate(patch, detect, "detect", {"offset + 1": "_version(state)"})
+    mutate(patch, detect, "count_windows", {"offset + 1": "_version(state)"})
 
 
 def versions_are_all_the_same(patch: Patch) -> None:
-    mutate(patch, detect, "detect", {"offset + 1": "1"})
+    mutate(patch, detect, "count_windows", {"offset + 1": "1"})
 
 
 def open_segments_are_added_twice(patch: Patch) -> None:

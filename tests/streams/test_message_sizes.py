@@ -62,6 +62,6 @@ def test_windows_of_hours_that_close_at_once_are_split_and_complete() -> None:
         schema=WINDOW_ROWS,
     )
     nothing = pl.DataFrame()
-    batches = _batches(Emitted(rows, nothing, nothing, {}, 0, 0), DetectParams())
+    batches = _batches(Emitted(rows, nothing, nothing, 0, 0), DetectParams())
     assert max(len(encode_windows(batch)) for batch in batches) < 8 * 1024 * 1024
     assert pl.concat([frames.from_bytes(batch.rows) for batch in batches]).equals(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from schemas import frames
-from streams.tallies import TALLY_MS, TallyState, tally
+from streams.tallies import TALLY_MS, TallyState, of_brands, tally
 from tests.streams.crowds import START_MS
 
 BASE = START_MS // TALLY_MS * TALLY_MS
@@ -22,11 +22,11 @@ def rows(*cells: tuple[str, int]) -> pl.DataFrame:
         }
         for term, events in cells
     ]
-    return pl.DataFrame(made, schema=frames.TERM_ROWS)
+    return of_brands(pl.DataFrame(made, schema=frames.TERM_ROWS))
 
 
 def facets(*cells: tuple[str, str, int]) -> pl.DataFrame:
-    return pl.DataFrame([(BASE, *cell) for cell in cells], schema=frames.FACET_ROWS, orient="row")
+    return of_brands(pl.DataFrame([(BASE, *cell) for cell in cells], schema=frames.FACET_ROWS, orient="row"))
 
 
 NOTHING = rows(), facets()
