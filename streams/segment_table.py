@@ -70,9 +70,9 @@ class SegmentTable:
         self.of_segment = np.repeat(np.arange(len(cuts), dtype=np.uint32), [cut.count for cut in cuts])
         self.of_source = np.repeat(np.array([part.source for part in parts], np.uint32), [len(part.records) for part in parts])
         self.events = [content for content in self.contents if isinstance(content, Event)]
-        all_events = len(self.events) == len(self.contents)
-        is_event = [all_events or isinstance(content, Event) for content in self.contents]
-        self.at = np.flatnonzero(np.array(is_event, dtype=np.bool_))
+        self.at = np.arange(len(self.contents))
+        if len(self.events) < len(self.contents):
+            self.at = np.flatnonzero([isinstance(content, Event) for content in self.contents])
         self.first_records = [0, *accumulate(len(part.records) for part in parts)]
         self.first_events = np.searchsorted(self.at, self.first_records).tolist()
         self.ids: Ids = hash_ids((event.platform, event.id) for event in self.events)
@@ -81,7 +81,7 @@ class SegmentTable:
         self.kept = np.flatnonzero(~self.duplicate)  # positions in events
         self.segments = self._segments(cuts)
         self.spoken = [i for i in self.kept.tolist() if self.events[i].kind != "delete"]
-        self.said = [self.events[i] for i in self.spoken]
+        self.said = [self.events[i] for i in self.spoken] if len(self.spoken) < len(self.events) else self.events
         self.posts = self._posts()
         self.enriched = self._enrich(watchlist)
 
@@ -138,6 +138,8 @@ class SegmentTable:
 
     def dead_letters(self, part: int) -> list[DeadLetter]:
         """Its records that could not be decoded."""
+        if len(self.events) == len(self.contents):
+            return []
         whose = self.parts[part]
         records = whose.records
         return [
@@ -163,7 +165,9 @@ class SegmentTable:
 
     def _segments(self, cuts: Sequence[Cut]) -> tuple[Segment, ...]:
         count, of_segment = len(cuts), self.of_segment
-        dead = np.array([isinstance(content, MalformedEvent) for content in self.contents], dtype=np.bool_)
+        dead = np.zeros(len(self.contents), np.bool_)
+        if len(self.events) < len(self.contents):
+            dead[:] = [isinstance(content, MalformedEvent) for content in self.contents]
         voice = np.array([event.kind in COUNTED_KINDS for event in self.events], dtype=np.bool_)
         mine = of_segment[self.at]
         deads = np.bincount(of_segment[dead], minlength=count)
