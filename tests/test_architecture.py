@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("schemas", "streams", "agents")
 HEAVY = ("faust", "mode", "aiokafka", "clickhouse_connect", "chdb", "prometheus_client")
 FORBIDDEN_IMPORTS = {"schemas": {"streams", "agents"}, "streams": {"agents"}, "agents": set[str]()}
-MAY_READ_THE_ENVIRONMENT = ("agents/settings.py", "agents/__main__.py", "agents/cli.py", "agents/cli/")
+MAY_READ_THE_ENVIRONMENT = ("agents/__init__.py", "agents/settings.py", "agents/__main__.py", "agents/cli.py", "agents/cli/")
 CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),
@@ -102,6 +103,16 @@ def test_imports_never_go_back(package: str) -> None:
         if name.partition(".")[0] in FORBIDDEN_IMPORTS[package] | {"tests"}
     ]
     assert back == []
+
+
+def test_polars_learns_how_to_keep_memory_before_it_is_there_and_whoever_set_it_has_the_last_word() -> None:
+    probe = "import os, sys, agents; print('polars' in sys.modules, os.environ['_RJEM_MALLOC_CONF'])"
+    unset = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
+    for given, expected in ((unset, "dirty_decay_ms:30000,muzzy_decay_ms:30000"), (unset | {"_RJEM_MALLOC_CONF": "a:b"}, "a:b")):
+        run = subprocess.run(
+            [sys.executable, "-c", probe], cwd=ROOT, env=given, capture_output=True, text=True, check=True, timeout=100
+        )
+        assert run.stdout.split() == ["False", expected]
 
 
 def test_only_the_edge_reads_the_environment() -> None:
