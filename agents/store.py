@@ -1,10 +1,10 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; and not for
-so long if nothing more comes and the last ones were written that long ago: of what comes once a second nothing waits. Written
-means: 1 the rows of every table are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse
-does not answer nothing is committed, nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are
-idempotent, so once more is harmless.
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; where nothing
+more comes, only until the last ones were written QUIET_MS ago: of what comes once a second nothing waits. Written means: 1 the rows
+of every table are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer
+nothing is committed, nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so
+once more is harmless.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from schemas.windows import decode_windows
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts would be 4 GB
 FLUSH_MS = 1_000
+QUIET_MS = 500  # after the last rows were written; ClickHouse would rather have few large inserts
 SLICE_BYTES = 1_000_000  # of records that become rows at a time; one that is larger comes alone, and so does a batch of windows
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
@@ -59,7 +60,7 @@ class StoreHandler:
             topics.moments: _Kind(lambda record: (decode_moment(record.value), record.value), moment_columns),
             topics.dead_letters: _Kind(_dead_letter, dead_letter_columns),
         }
-        self._written_s = -FLUSH_MS / 1000  # when the last rows were
+        self._written_s = -QUIET_MS / 1000  # when the last rows were
         self._since_s = 0.0
         self._has_schema = False
         self._clear()
@@ -86,8 +87,9 @@ class StoreHandler:
                 self._take(tp, some)
                 if self._is_full() and not await self._flush():
                     return
-        since_s = self._since_s if batch.records else min(self._since_s, self._written_s)
-        if self._ends and time.monotonic() - since_s >= FLUSH_MS / 1000:
+        now_s = time.monotonic()
+        is_quiet = not batch.records and now_s - self._written_s >= QUIET_MS / 1000
+        if self._ends and (is_quiet or now_s - self._since_s >= FLUSH_MS / 1000):
             await self._flush()
 
     def used(self) -> dict[str, int]:

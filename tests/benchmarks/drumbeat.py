@@ -35,7 +35,6 @@ PARTIALS = 2
 PATIENCE_S = 240.0
 WARM_EVENTS = 2 * RATE  # two seconds of the log: every partition has cut a segment
 _POLL_S = 0.1
-_NEARLY, _SELDOM_S = 0.8, 1.0
 _TAKEN = re.compile(r"source (\w+): (\d+) partitions in")
 
 
@@ -158,20 +157,22 @@ async def _stored(bench: Bench, settings: Settings, started: Sequence[Child], re
     deadline = time.monotonic() + PATIENCE_S
 
     async def stored(wanted: int, *queries: str) -> None:
-        before = {"before": recount.feed.end_ms}
+        before = {"before": recount.feed.end_ms, "last": int(recount.cells["window_start_ms"].max())}  # type: ignore[arg-type]
         while (found := sum([int((await asyncio.to_thread(clickhouse.query, sql, before))["n"][0]) for sql in queries])) < wanted:
             _check(started)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{found:,} of {wanted:,} are stored after {PATIENCE_S:.0f} s")
-            await asyncio.sleep(_POLL_S if found >= _NEARLY * wanted else _SELDOM_S)  # to ask is work for ClickHouse
+            await asyncio.sleep(_POLL_S)
 
-    await stored(posts, _ALL_POSTS)  # cheap to ask for, and nearly the end
+    await stored(1, _LAST)  # to ask for more is work for ClickHouse
+    await stored(posts, _ALL_POSTS)
     await stored(pairs, _STORED, _LEFT_OUT)
     clickhouse.close()
     return time.monotonic()
 
 
 _BEFORE = "toUnixTimestamp64Milli(window_start) < {before:Int64}"
+_LAST = f"SELECT count() AS n FROM windows WHERE term = '{EVERYWHERE}' AND window_start = fromUnixTimestamp64Milli({{last:Int64}})"
 _ALL_POSTS = f"SELECT toInt64(sum(events)) AS n FROM windows_10s WHERE term = '{EVERYWHERE}' AND {_BEFORE}"
 _COLUMNS = "toUnixTimestamp64Milli(window_start) AS window_start_ms, term, toInt64(events) AS events"
 _CELLS = f"SELECT {_COLUMNS} FROM windows_10s WHERE {_BEFORE}"
