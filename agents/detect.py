@@ -24,7 +24,7 @@ from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch, records_of
 from schemas.packets import decode_packet
 from schemas.windows import encode_windows
-from streams.detect import Detected, DetectParams, DetectState, Frozen, Told, count_windows, find_surges, held, open_counts
+from streams.detect import Detected, DetectParams, DetectState, Frozen, Halfway, count_windows, find_surges, held, open_counts
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
@@ -62,7 +62,7 @@ class _Begun(NamedTuple):
 
     tp: TopicPartition
     offset: int
-    told: Told
+    halfway: Halfway
 
 
 def rest_after_checkpoint(took_s: float) -> float:
@@ -109,12 +109,9 @@ class DetectHandler:
         """
         begun = list[_Begun]()
         for tp, records in batch.records.items():
-            for last, record in zip([*[False] * (len(records) - 1), True], records, strict=True):
-                one = await self._begin(tp, record)
-                if last:
-                    begun.append(one)
-                else:
-                    await self._finish(one)
+            for record in records[:-1]:
+                await self._finish(await self._begin(tp, record))
+            begun.append(await self._begin(tp, records[-1]))
         for one in begun:
             await self._finish(one)
         self._look()
@@ -171,9 +168,9 @@ class DetectHandler:
     async def _begin(self, tp: TopicPartition, record: ConsumerRecord) -> _Begun:
         owned, packet = self.owned[tp], decode_packet(record.value)
         owned.is_between = True
-        told = await asyncio.to_thread(find_surges, owned.state, packet, owned.params)
-        await self._tell(owned, told.candidates)
-        return _Begun(tp, record.offset, told)
+        halfway = await asyncio.to_thread(find_surges, owned.state, packet, owned.params)
+        await self._tell(owned, halfway.candidates)
+        return _Begun(tp, record.offset, halfway)
 
     async def _tell(self, owned: _Owned, candidates: Sequence[CandidateBatch]) -> None:
         for record in records_of(candidates):
@@ -183,7 +180,7 @@ class DetectHandler:
 
     async def _finish(self, begun: _Begun) -> None:
         owned, topics = self.owned[begun.tp], self.settings.topics
-        done = await asyncio.to_thread(count_windows, owned.state, begun.told, begun.offset, owned.params)
+        done = await asyncio.to_thread(count_windows, owned.state, begun.halfway, begun.offset, owned.params)
         owned.offset, owned.is_between = begun.offset + 1, False
         if done.windows:
             partition = begun.tp.partition

@@ -103,7 +103,7 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Halfway:
     """What one packet has to say at once; its windows are still to be counted."""
 
     candidates: list[CandidateBatch]
@@ -127,26 +127,26 @@ def detect(state: DetectState, packet: Packet, offset: int, params: DetectParams
     return count_windows(state, find_surges(state, packet, params), offset, params)
 
 
-def find_surges(state: DetectState, packet: Packet, params: DetectParams) -> Told:
+def find_surges(state: DetectState, packet: Packet, params: DetectParams) -> Halfway:
     """The first half of `detect`: whoever waits for an alert need not wait for windows. The second half has to follow."""
     before_ms = state.alignment.watermark_ms
     aligned = align(state.alignment, packet, params.alignment)
     if not aligned.pieces and aligned.watermark_ms <= before_ms:
-        return Told([], aligned, None)
+        return Halfway([], aligned, None)
     fresh = sort_out(state.windows, aligned.pieces, params.windows)
-    return Told(_tick(state, fresh, aligned.watermark_ms, params), aligned, fresh)
+    return Halfway(_tick(state, fresh, aligned.watermark_ms, params), aligned, fresh)
 
 
-def count_windows(state: DetectState, told: Told, offset: int, params: DetectParams) -> Detected:
+def count_windows(state: DetectState, halfway: Halfway, offset: int, params: DetectParams) -> Detected:
     """The second half, of the packet at this offset."""
-    emitted, aligned = [], told.aligned
-    if told.fresh is not None:
-        emitted.append(count_fresh(state.windows, told.fresh, aligned.watermark_ms, offset + 1, params.windows))
+    emitted, aligned = [], halfway.aligned
+    if halfway.fresh is not None:
+        emitted.append(count_fresh(state.windows, halfway.fresh, aligned.watermark_ms, offset + 1, params.windows))
     if aligned.all_idle and state.windows.dirty:
         emitted.append(flush_open(state.windows, offset + 1, params.windows))
     batches = [batch for one in emitted for batch in _batches(one, params)]
     late, expired = sum(one.late_events for one in emitted), sum(one.expired_events for one in emitted)
-    return Detected(batches, told.candidates, late, expired, aligned.replayed)
+    return Detected(batches, halfway.candidates, late, expired, aligned.replayed)
 
 
 def held(state: DetectState) -> dict[str, int]:

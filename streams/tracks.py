@@ -23,7 +23,6 @@ from streams.sketches import merge_authors, merge_samples, union_authors
 WATCHED_PREFIX = "brand:"
 
 _NAMES = tuple(COUNTS)
-_NOTHING = dict.fromkeys(_NAMES, 0)
 
 # (age up to which, length of a chunk of that age); what is older than the last is forgotten but for its sentiment and few samples.
 _GRAINS_MS = ((120_000, WINDOW_MS), (600_000, 60_000), (4_200_000, 600_000))

@@ -24,7 +24,7 @@ from agents.settings import Settings
 from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch
 from schemas.packets import Packet, Segment, encode_packet
-from streams.detect import Detected, DetectParams, DetectState, Told, count_windows, find_surges
+from streams.detect import Detected, DetectParams, DetectState, Halfway, count_windows, find_surges
 from streams.windows import WindowParams
 from tests.agents.silent_producer import SilentProducer
 
@@ -129,13 +129,13 @@ async def test_packets_go_on_while_a_checkpoint_is_written_and_nothing_is_commit
 async def test_all_partitions_tell_what_surges_before_the_last_windows_of_any_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
-    def find(state: DetectState, packet: Packet, params: DetectParams) -> Told:
+    def find(state: DetectState, packet: Packet, params: DetectParams) -> Halfway:
         done.append(f"surges of {params.windows.partition}")
         return find_surges(state, packet, params)
 
-    def count(state: DetectState, told: Told, offset: int, params: DetectParams) -> Detected:
+    def count(state: DetectState, halfway: Halfway, offset: int, params: DetectParams) -> Detected:
         done.append(f"windows of {params.windows.partition}")
-        return count_windows(state, told, offset, params)
+        return count_windows(state, halfway, offset, params)
 
     monkeypatch.setattr("agents.detect.find_surges", find)
     monkeypatch.setattr("agents.detect.count_windows", count)
