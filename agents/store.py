@@ -1,10 +1,10 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; where nothing
-more comes, only until the last ones were written QUIET_MS ago: of what comes once a second nothing waits. Written means: 1 the rows
-of every table are inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer
-nothing is committed, nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so
-once more is harmless.
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; for longer
+only if inserts take more than a tenth of the time. Where nothing more comes, only until they are ENOUGH_ROWS, or the last ones
+were written QUIET_MS ago: of what comes once a second nothing waits. Written means: 1 the rows of every table are inserted,
+2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed, nothing
+more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ from schemas.windows import decode_windows
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts would be 4 GB
 FLUSH_MS = 1_000
+LONGEST_FLUSH_MS = 5_000
+FLUSH_REST = 10  # times as long as the last rows took to insert: a ClickHouse that is busy is asked less often
 QUIET_MS = 500  # after the last rows were written; ClickHouse would rather have few large inserts
+ENOUGH_ROWS = 10_000  # for an insert, as ClickHouse's own advice is
 SLICE_BYTES = 1_000_000  # of records that become rows at a time; one that is larger comes alone, and so does a batch of windows
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
@@ -61,6 +64,7 @@ class StoreHandler:
             topics.dead_letters: _Kind(_dead_letter, dead_letter_columns),
         }
         self._written_s = -QUIET_MS / 1000  # when the last rows were
+        self._flush_s = FLUSH_MS / 1000
         self._since_s = 0.0
         self._has_schema = False
         self._clear()
@@ -88,8 +92,8 @@ class StoreHandler:
                 if self._is_full() and not await self._flush():
                     return
         now_s = time.monotonic()
-        is_quiet = not batch.records and now_s - self._written_s >= QUIET_MS / 1000
-        if self._ends and (is_quiet or now_s - self._since_s >= FLUSH_MS / 1000):
+        is_ripe = self._waiting_rows >= ENOUGH_ROWS or now_s - self._written_s >= QUIET_MS / 1000
+        if self._ends and (now_s - self._since_s >= self._flush_s or (is_ripe and not batch.records)):
             await self._flush()
 
     def used(self) -> dict[str, int]:
@@ -155,7 +159,9 @@ class StoreHandler:
             self.metrics.store_rows.labels(tables[0].table).inc(tables[0].rows)
             del tables[0]
         self.metrics.store_batches.labels("written").inc()
-        self.metrics.store_delay.observe(time.monotonic() - begun)
+        took_s = time.monotonic() - begun
+        self.metrics.store_delay.observe(took_s)
+        self._flush_s = min(max(FLUSH_MS / 1000, FLUSH_REST * took_s), LONGEST_FLUSH_MS / 1000)
         await self.source.commit(self._ends)  # 3
         self._clear()
         self._written_s = time.monotonic()

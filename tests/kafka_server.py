@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +28,9 @@ VERSION = "4.1.0"
 RESOLVE_TIMEOUT_S = 300.0  # 60 MB of jars, once
 START_TIMEOUT_S = 90.0  # 4 s on a quiet machine
 STOP_TIMEOUT_S = 20.0
-HEAP = ["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # starts fast, stays small
+STARTS_FAST = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # and stays small
+AS_DEPLOYED = ("-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
+"""What Kafka's own start script says."""
 _TIMEOUTS = [
     "-Dmaven.wagon.rto=15000",
     "-Dmaven.wagon.http.retryHandler.count=1",
@@ -70,8 +73,8 @@ class KafkaServer:
     to all brokers by proxies of its own, `.proxy(k, node)`, that `.set_route` cuts, slows and heals together.
     """
 
-    def __init__(self, place: Path, *, brokers: int = 1, routes: int = 0) -> None:
-        self.place, self.brokers = place, brokers
+    def __init__(self, place: Path, *, brokers: int = 1, routes: int = 0, options: Sequence[str] = STARTS_FAST) -> None:
+        self.place, self.brokers, self.options = place, brokers, options
         self.address = ""
         self._nodes = [Node(i, place if brokers == 1 else place / f"broker{i}", routes) for i in range(brokers)]
         self._proxies = contextlib.ExitStack()
@@ -81,7 +84,7 @@ class KafkaServer:
         java = shutil.which("java")
         if java is None:
             raise NoKafka("no java on the path")
-        self._java = [java, *HEAP, "-cp", class_path(self.place)]
+        self._java = [java, *self.options, "-cp", class_path(self.place)]
         try:
             self._format()
             for broker in self._nodes:

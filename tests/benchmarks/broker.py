@@ -22,7 +22,7 @@ from agents.settings import Settings
 from agents.tail import lone_consumer, newest_offsets
 from tests.benchmarks.feed import PARTITIONS, Record
 from tests.benchmarks.processes import pinned
-from tests.kafka_server import VERSION, KafkaServer, NoKafka
+from tests.kafka_server import AS_DEPLOYED, VERSION, KafkaServer, NoKafka
 
 BATCH_BYTES = 65_536  # of records in one message batch: what producers of busy topics are told to use
 _UNDER_WAY = 32
@@ -123,7 +123,7 @@ async def broker(kind: str, place: Path, core: int) -> AsyncIterator[Broker]:
         try:
             if kind != "tansu":
                 with pinned(core):
-                    server = stack.enter_context(KafkaServer(place))
+                    server = stack.enter_context(KafkaServer(place, options=AS_DEPLOYED))
                 yield Broker(f"Apache Kafka {VERSION}", server.address, core, 120_000)
                 return
         except NoKafka as error:

@@ -152,6 +152,7 @@ async def _committed(bench: Bench, settings: Settings, started: Sequence[Child],
 
 
 async def _stored(bench: Bench, settings: Settings, started: Sequence[Child], recount: Recount) -> float:
+    await _committed(bench, settings, started, recount)  # before, to ask ClickHouse is work for it and tells nothing
     clickhouse = ClickHouse.connect(settings.clickhouse)
     posts, pairs = (int(cells["events"].sum()) for cells in (recount.cells.filter(pl.col("term") == EVERYWHERE), recount.cells))
     deadline = time.monotonic() + PATIENCE_S
@@ -164,7 +165,7 @@ async def _stored(bench: Bench, settings: Settings, started: Sequence[Child], re
                 raise TimeoutError(f"{found:,} of {wanted:,} are stored after {PATIENCE_S:.0f} s")
             await asyncio.sleep(_POLL_S)
 
-    await stored(1, _LAST)  # to ask for more is work for ClickHouse
+    await stored(1, _LAST)
     await stored(posts, _ALL_POSTS)
     await stored(pairs, _STORED, _LEFT_OUT)
     clickhouse.close()
