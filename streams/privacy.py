@@ -5,7 +5,7 @@ Both hashes are standards and stay the same across versions of libraries and acr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -16,8 +16,8 @@ import xxhash
 MIN_KEY_BYTES = 8
 
 
-def hash_authors(platform: pl.Series, author: pl.Series, key: bytes) -> pl.Series:
-    """BLAKE2b-64 of platform and author under `key` as UInt64; null where the author is unknown (empty or null).
+def hash_authors(platforms: Sequence[str], authors: Sequence[str], key: bytes) -> pl.Series:
+    """BLAKE2b-64 of each platform and author under `key` as UInt64; null where the author is unknown (empty).
 
     Platform and author are joined by a zero byte, in UTF-8; the digest is read little-endian. A key over 64 bytes counts as its
     BLAKE2b-512 digest.
@@ -25,24 +25,19 @@ def hash_authors(platform: pl.Series, author: pl.Series, key: bytes) -> pl.Serie
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"author key has {len(key)} bytes: use {MIN_KEY_BYTES} or more")
     keyed = blake2b(key=key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest(), digest_size=8)
-    frame = pl.DataFrame({"platform": platform, "author": author}, schema={"platform": pl.String, "author": pl.String})
-    named = pl.when(pl.col("author") != "").then(pl.concat_str("platform", "author", separator="\0")).cast(pl.Binary)
-    names: list[bytes | None] = frame.select(named).to_series().to_list()
-    distinct = dict.fromkeys(name for name in names if name is not None)
-    digests = np.frombuffer(b"".join([_digest(keyed, name) for name in distinct]), dtype="<u8")
-    hashes = dict(zip(distinct, digests.tolist(), strict=True))
-    return pl.Series("author_hash", [None if name is None else hashes[name] for name in names], dtype=pl.UInt64)
+    digests = []
+    for platform, author in zip(platforms, authors, strict=True):
+        state = keyed.copy()
+        state.update(f"{platform}\0{author}".encode())
+        digests.append(state.digest())
+    hashes = pl.Series("author_hash", np.frombuffer(b"".join(digests), dtype="<u8"), dtype=pl.UInt64)
+    return hashes if all(authors) else hashes.set(~pl.Series(map(bool, authors), dtype=pl.Boolean), None)
 
 
-def hash_ids(ids: Iterable[tuple[str, str]]) -> npt.NDArray[np.uint64]:
-    """XXH3-64 of each (platform, id), joined by a zero byte, in UTF-8; not secret, well spread.
+def hash_ids(platforms: Sequence[str], ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """XXH3-64 of each platform and id, joined by a zero byte, in UTF-8; not secret, well spread.
 
     No platform's name holds a control character (schemas.fields), so two that differ are never joined to the same text.
     """
-    return np.array([xxhash.xxh3_64_intdigest(f"{platform}\0{own}".encode()) for platform, own in ids], dtype=np.uint64)
-
-
-def _digest(keyed: blake2b, name: bytes) -> bytes:
-    state = keyed.copy()
-    state.update(name)
-    return state.digest()
+    names = [f"{platform}\0{own}".encode() for platform, own in zip(platforms, ids, strict=True)]
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, names), dtype=np.uint64, count=len(names))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ import polars as pl
 from schemas import frames
 from schemas.dead_letters import DeadLetter
 from schemas.errors import MalformedEvent
-from schemas.events import COUNTED_KINDS, Event, Skipped
+from schemas.events import COUNTED_KINDS, Event, Kind, Skipped
 from schemas.mentions import DELETED_VERSION, Mention
 from schemas.packets import Packet, Segment
 from streams.brands import CompiledWatchlist
@@ -30,6 +31,11 @@ from streams.records import Columns
 from streams.segments import STEP_MS, Cut, SegmentParams
 
 Content = Event | Skipped | MalformedEvent
+
+_KINDS = pl.Series("kind", get_args(Kind), dtype=pl.String)
+_NUMBER_OF = {kind: number for number, kind in enumerate(_KINDS)}
+_IS_VOICE = np.array([kind in COUNTED_KINDS for kind in _KINDS], dtype=np.bool_)
+_IS_SAID = np.array([kind != "delete" for kind in _KINDS], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +70,28 @@ class SegmentTable:
         self.parts, self.params = parts, params
         cuts = [cut for part in parts for cut in part.cuts]
         self.times = [time for cut in cuts for time in cut.times_ms]
-        self.offsets = np.array([offset for part in parts for offset in part.records.offsets], dtype=np.int64)
-        self.contents = [content for part in parts for content in part.contents]
+        self.offsets = np.concatenate([np.array(part.records.offsets, dtype=np.int64) for part in parts])
+        self.contents = list(chain.from_iterable(part.contents for part in parts))
         self.first_segments = [0, *accumulate(len(part.cuts) for part in parts)]
         self.of_segment = np.repeat(np.arange(len(cuts), dtype=np.uint32), [cut.count for cut in cuts])
         self.of_source = np.repeat(np.array([part.source for part in parts], np.uint32), [len(part.records) for part in parts])
-        self.events = [content for content in self.contents if isinstance(content, Event)]
+        self.events: list[Event] = [content for content in self.contents if content.__class__ is Event]
         self.at = np.arange(len(self.contents))
         if len(self.events) < len(self.contents):
-            self.at = np.flatnonzero([isinstance(content, Event) for content in self.contents])
+            self.at = np.flatnonzero([content.__class__ is Event for content in self.contents])
         self.first_records = [0, *accumulate(len(part.records) for part in parts)]
         self.first_events = np.searchsorted(self.at, self.first_records).tolist()
-        self.ids: Ids = hash_ids((event.platform, event.id) for event in self.events)
+        self.kinds = np.array([_NUMBER_OF[event.kind] for event in self.events], dtype=np.uint8)
+        self.ids: Ids = hash_ids([event.platform for event in self.events], [event.id for event in self.events])
         self.steps: Steps = np.array([cut.step_ms // STEP_MS for cut in cuts], dtype=np.uint32)[self.of_segment][self.at]
         self.duplicate = self._duplicates()
         self.kept = np.flatnonzero(~self.duplicate)  # positions in events
         self.segments = self._segments(cuts)
-        self.spoken = [i for i in self.kept.tolist() if self.events[i].kind != "delete"]
-        self.said = [self.events[i] for i in self.spoken] if len(self.spoken) < len(self.events) else self.events
-        self.posts = self._posts()
+        is_said = _IS_SAID[self.kinds[self.kept]]
+        self.spoken, self.deleted = self.kept[is_said], self.kept[~is_said]
+        self.said = [self.events[i] for i in self.spoken.tolist()] if len(self.spoken) < len(self.events) else self.events
         self.enriched = self._enrich(watchlist)
+        self.posts = self._posts()
 
     def segments_of(self, part: int) -> tuple[Segment, ...]:
         """What is told of its segments."""
@@ -96,13 +104,11 @@ class SegmentTable:
 
     def packets(self, *, final: bool, idle_ms: Sequence[int]) -> list[list[Packet]]:
         """Per part, one packet per partials partition."""
-        enriched = self.enriched
-        posts = self.posts.with_columns(lang=enriched.lang, sentiment_milli=enriched.sentiment_milli)
-        terms = enriched.terms.only(posts["kind"].is_in(list(COUNTED_KINDS)).to_numpy())
+        terms = self.enriched.terms.only(_IS_VOICE[self.kinds[self.spoken]])
         partitions, owners = self.params.partitions, owners_of(terms.vocabulary, self.params.partitions)
         rows, facets = (
             [self._of_parts(table) for table in split(counted.rows, owners[counted.codes], partitions)]
-            for counted in (count_terms(posts, terms), count_facets(posts, terms))
+            for counted in (count_terms(self.posts, terms), count_facets(self.posts, terms))
         )
         return [
             [
@@ -122,15 +128,18 @@ class SegmentTable:
 
     def mentions(self) -> list[list[tuple[int, Mention]]]:
         """Per part, (offset, mention) of posts that name a brand, and of every delete, in their order."""
-        found = [self._forget(i) for i in self.kept.tolist() if self.events[i].kind == "delete"]
+        found = [self._forget(i) for i in self.deleted.tolist()]
         brands = self.enriched.brands.group_by("row", maintain_order=True).agg("brand")
         if brands.height:
             names_brand = np.zeros(self.posts.height, dtype=np.bool_)
             names_brand[brands["row"].to_numpy()] = True
             terms = self.enriched.terms.only(names_brand).frame().group_by("row", maintain_order=True).agg("term")
             of_row = dict(terms.iter_rows())
-            posts = self.posts.with_columns(lang=self.enriched.lang, sentiment_milli=self.enriched.sentiment_milli)
-            found += [self._mention(row, names, of_row[row], posts.row(row, named=True)) for row, names in brands.iter_rows()]
+            named = self.posts[brands["row"]]
+            found += [
+                self._mention(row, names, of_row[row], post)
+                for (row, names), post in zip(brands.iter_rows(), named.iter_rows(named=True), strict=True)
+            ]
         of_part: list[list[tuple[int, Mention]]] = [[] for _ in self.parts]
         for at, mention in sorted(found, key=lambda pair: pair[0]):
             of_part[bisect_right(self.first_records, at) - 1].append((int(self.offsets[at]), mention))
@@ -168,8 +177,7 @@ class SegmentTable:
         dead = np.zeros(len(self.contents), np.bool_)
         if len(self.events) < len(self.contents):
             dead[:] = [isinstance(content, MalformedEvent) for content in self.contents]
-        voice = np.array([event.kind in COUNTED_KINDS for event in self.events], dtype=np.bool_)
-        mine = of_segment[self.at]
+        voice, mine = _IS_VOICE[self.kinds], of_segment[self.at]
         deads = np.bincount(of_segment[dead], minlength=count)
         duplicates = np.bincount(mine[self.duplicate], minlength=count)
         counted = np.bincount(mine[voice & ~self.duplicate], minlength=count)
@@ -190,21 +198,20 @@ class SegmentTable:
 
     def _posts(self) -> pl.DataFrame:
         events, at = self.said, self.at[self.spoken]
-        platform = pl.Series("platform", [event.platform for event in events], dtype=pl.String)
-        author = pl.Series("author", [event.author for event in events], dtype=pl.String)
+        platforms = [event.platform for event in events]
         frame = pl.DataFrame(
             {
                 "segment": self.of_segment[at],
                 "source": self.of_source[at],
                 "created_ms": pl.Series([event.created_ms for event in events], dtype=pl.Int64),
                 "log_ms": np.array(self.times, dtype=np.int64)[at],
-                "kind": pl.Series([event.kind for event in events], dtype=pl.String),
-                "platform": platform,
+                "kind": _KINDS.gather(self.kinds[self.spoken]),
+                "platform": pl.Series(platforms, dtype=pl.String),
                 "community": pl.Series([event.community for event in events], dtype=pl.String),
-                "lang": pl.Series([event.lang for event in events], dtype=pl.String),
-                "author_hash": hash_authors(platform, author, self.params.author_key),
+                "lang": self.enriched.lang,
+                "author_hash": hash_authors(platforms, [event.author for event in events], self.params.author_key),
                 "followers": pl.Series([event.followers for event in events], dtype=pl.Int64),
-                "sentiment_milli": pl.Series([None], dtype=pl.Int64).new_from_index(0, len(events)),
+                "sentiment_milli": self.enriched.sentiment_milli,
                 "offset": self.offsets[at],
             }
         )
@@ -231,8 +238,7 @@ class SegmentTable:
         return int(self.at[i]), mention
 
     def _mention(self, row: int, brands: list[str], terms: list[str], post: dict[str, object]) -> tuple[int, Mention]:
-        i = self.spoken[row]
-        event, position = self.events[i], int(self.at[i])
+        event, position = self.said[row], int(self.at[self.spoken[row]])
         mention = Mention(
             post_id=event.post_id,
             platform=event.platform,
@@ -254,11 +260,11 @@ class SegmentTable:
 
 def _lists(values: list[tuple[str, ...]]) -> pl.Series:
     """The tuples as a list column; most are empty, and polars takes 10 µs to look into one from Python."""
+    flat = list(chain.from_iterable(values))
     nothing = pl.Series([[]], dtype=pl.List(pl.String))
-    flat = [text for value in values for text in value]
     if not flat:
         return nothing.new_from_index(0, len(values))
-    row = np.repeat(np.arange(len(values)), [len(value) for value in values])
+    row = np.repeat(np.arange(len(values)), list(map(len, values)))
     filled = pl.DataFrame({"row": row, "texts": flat}).group_by("row", maintain_order=True).agg("texts")
     rows = pl.DataFrame({"row": np.arange(len(values))})
     return rows.join(filled, on="row", how="left", maintain_order="left")["texts"].fill_null(nothing)
