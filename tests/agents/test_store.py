@@ -118,8 +118,38 @@ async def test_what_comes_once_a_second_is_written_at_once_and_what_never_stops_
     assert await at(0.4, []) == [], "not often"
     assert await at(0.75, []) == [1]
     endless = [await at(2.0 + number / 8, [mention(number)]) for number in range(25)]
-    assert [number for number, written in enumerate(endless) if written] == [8, 17]
+    assert [number for number, written in enumerate(endless) if written] == [8, 17], "a second after the first of them"
     assert await at(5.125, []) == [7]
+
+
+async def test_a_clickhouse_that_takes_long_is_asked_less_often_unless_there_is_enough_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(store, "ENOUGH_ROWS", 50)
+    clickhouse, _, handler = await _empty()
+
+    def slow(columns: Columns) -> None:
+        clock[0] += 0.2
+        clickhouse.rows.append(columns.rows)
+
+    monkeypatch.setattr(clickhouse, "insert", slow)
+
+    async def at(seconds: float, values: Sequence[bytes]) -> list[int]:
+        clock[0] = 100.0 + seconds
+        await handler.handle(_batch(MENTIONS, values) if values else Batch(0, 0, {}, {}))
+        written, clickhouse.rows = clickhouse.rows, []
+        return written
+
+    few, enough = [mention(1)], [mention(number) for number in range(50)]
+    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.3
+    assert [await at(0.4, few), await at(1.0, []), await at(2.2, [])] == [[], [], []], "2 s have not passed"
+    assert await at(2.35, []) == [1]  # until 2.55
+    assert [await at(2.6, enough), await at(2.7, [])] == [[], [50]], "as soon as nothing more comes"
+    monkeypatch.setattr(clickhouse, "insert", _ClickHouse.insert.__get__(clickhouse))
+    assert [await at(3.0, few), await at(4.95, [])] == [[], [1]]
+    assert [await at(5.0, few), await at(5.5, [])] == [[], [1]], "it is fast again"
 
 
 async def test_a_record_that_is_none_of_ours_stops_store_before_anything_of_it_is_kept() -> None:
