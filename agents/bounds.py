@@ -29,6 +29,7 @@ from streams.curate_state import CurateParams
 from streams.dedup import DedupParams
 from streams.detect import BATCH_ROWS
 from streams.enrich import EnrichParams
+from streams.recent_tables import KEPT_BYTES as TABLE_BYTES
 from streams.rounds import MAX_WAITING
 from streams.segments import SegmentParams
 from streams.surge_params import SurgeParams
@@ -108,6 +109,14 @@ BOUNDS = (
         "64 MB",
         "renews",
         "curate reads older ones back from the broker",
+    ),
+    Bound(
+        "ingest_recent_tables",
+        TABLE_BYTES,
+        "bytes of packets' tables just packed, for detect in the same worker",
+        "64 MB",
+        "renews",
+        "detect unpacks what the broker sends",
     ),
     Bound("detect_outbox", DEPTH, "posts under way", "as ingest_outbox", "waits", _OUTBOX),
     Bound(

@@ -24,7 +24,9 @@ from agents.source import Batch, RecordSource
 from schemas.candidates import CandidateBatch, records_of
 from schemas.packets import decode_packet
 from schemas.windows import encode_windows
+from streams.alignment import AlignmentParams
 from streams.detect import Detected, DetectParams, DetectState, Frozen, Halfway, count_windows, find_surges, held, open_counts
+from streams.recent_tables import RecentTables
 from streams.windows import WindowParams
 
 CHECKPOINT_MS = 10_000
@@ -73,8 +75,9 @@ def rest_after_checkpoint(took_s: float) -> float:
 class DetectHandler:
     """The detect agent's state: one operator state per partials partition it owns."""
 
-    def __init__(self, settings: Settings, outbox: Outbox, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, outbox: Outbox, metrics: Metrics, tables: RecentTables | None = None) -> None:
         self.settings, self.outbox, self.metrics = settings, outbox, metrics
+        self.alignment = AlignmentParams() if tables is None else AlignmentParams(unpack=tables.unpack)  # None: no ingest runs here
         self.owned: dict[TopicPartition, _Owned] = {}
         self.open_counts: dict[str, int] = {}  # provisional counts of watched terms over all partitions of this worker
         self.shows_open = False  # whether anybody looks at them
@@ -211,7 +214,7 @@ class DetectHandler:
         windows = WindowParams(
             partition=tp.partition, partitions=partitions, lateness_ms=settings.lateness_ms, min_support=settings.min_support
         )
-        params = DetectParams(windows=windows)
+        params = DetectParams(windows=windows, alignment=self.alignment)
         checkpoints = Checkpoints(settings, self.outbox.producer, f"detect-{tp.partition}", tp.partition)
         found = await checkpoints.load()
         state = DetectState.fresh(params) if found is None else DetectState.restore(found.sections, params)

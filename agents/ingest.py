@@ -27,6 +27,7 @@ from agents.settings import Settings
 from agents.source import Batch, Place, RecordSource
 from agents.watchlist_follower import WatchlistFollower
 from schemas.errors import BadDeploy
+from schemas.frames import to_bytes
 from schemas.mentions import encode_mention
 from schemas.packets import encode_packet
 from schemas.platforms import decoder
@@ -44,6 +45,7 @@ from streams.ingest import (
     recent_outcomes,
     resume,
 )
+from streams.recent_tables import RecentTables
 from streams.records import Columns
 from streams.segment_table import IngestParams
 
@@ -132,9 +134,11 @@ class IngestHandler:
         watchlist: WatchlistFollower,
         metrics: Metrics,
         recent: RecentPosts | None = None,
+        tables: RecentTables | None = None,
     ) -> None:
         self.settings, self.outbox, self.watchlist, self.metrics = settings, outbox, watchlist, metrics
         self.recent = recent  # None: no curate runs here
+        self.tables = tables  # None: no detect runs here
         self.owned: dict[TopicPartition, _Owned] = {}
         self.params: IngestParams | None = None
         self._provisional_again_s = self._pass_s = 0.0
@@ -187,6 +191,7 @@ class IngestHandler:
             "ingest_open_bytes": max((state.cutter.open_bytes for state in states), default=0),
             "ingest_remembered_ids": max((state.seen.distinct for state in states), default=0),
             "ingest_recent_bytes": self.recent.bytes if self.recent is not None else 0,
+            "ingest_recent_tables": self.tables.bytes if self.tables is not None else 0,
         }
 
     def given_way(self) -> dict[str, int]:
@@ -290,6 +295,7 @@ class IngestHandler:
             partitions=await self._partitions(source, self.settings.topics.partials),
             author_key=self.settings.author_key.encode(),
             dedup=DedupParams(self.settings.dedup_horizon_ms),
+            pack=to_bytes if self.tables is None else self.tables.pack,
         )
 
     async def _partitions(self, source: RecordSource, topic: str) -> int:

@@ -33,6 +33,7 @@ from agents.watchlist_follower import WatchlistFollower
 from agents.web import Web
 from schemas.errors import BrokerUnavailable, SinkUnavailable
 from schemas.topics import MAX_MESSAGE_BYTES
+from streams.recent_tables import RecentTables
 from streams.warm import warm_up
 
 PROVISIONAL_PAGE_S = 0.5
@@ -89,8 +90,11 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
     watchlist = WatchlistFollower(settings, metrics)
     clickhouse = await _clickhouse(settings) if "store" in agents else None
     recent = RecentPosts() if {"ingest", "curate"} <= agents else None
+    tables = RecentTables() if {"ingest", "detect"} <= agents else None
     sources = [
-        _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent) for name in AGENTS if name in agents
+        _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables)
+        for name in AGENTS
+        if name in agents
     ]
     app = build_app(settings, sources)
     health = Health(sources, watchlist)
@@ -146,14 +150,16 @@ def _source(
     metrics: Metrics,
     clickhouse: ClickHouse | None,
     recent: RecentPosts | None,
+    tables: RecentTables | None,
 ) -> RecordSource:
     topics = settings.topics
     handler: Handler
     names: Sequence[str]
     if name == "ingest":
-        handler, names = IngestHandler(settings, outbox, watchlist, metrics, recent), [raw.topic for raw in settings.raw_topics]
+        handler = IngestHandler(settings, outbox, watchlist, metrics, recent, tables)
+        names = [raw.topic for raw in settings.raw_topics]
     elif name == "detect":
-        handler, names = DetectHandler(settings, outbox, metrics), [topics.partials]
+        handler, names = DetectHandler(settings, outbox, metrics, tables), [topics.partials]
     elif name == "curate":
         handler, names = CurateHandler(settings, outbox, watchlist, metrics, recent), [topics.candidates]
     else:

@@ -16,7 +16,7 @@ State: one entry per source, at most `max_pending` segments with `max_pending_ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ import polars as pl
 
 from schemas import frames
 from schemas.errors import BrokenLog
-from schemas.packets import NO_CLOCK_MS, Packet, Segment, facet_rows, term_rows
+from schemas.packets import NO_CLOCK_MS, PACKET_FACETS, PACKET_TERMS, Packet, Segment
 from streams.cells import slices_by
 from streams.segments import STEP_MS
 
@@ -37,6 +37,7 @@ class AlignmentParams:
     stall_ms: int = 60_000  # log time; a source fed from an old backlog must not delay the others' alerts for ever
     max_pending: int = 200_000  # segments; a table without rows takes 1 kB
     max_pending_rows: int = 2_000_000  # about 200 bytes each; with those of facets
+    unpack: Callable[[bytes], pl.DataFrame] = frames.from_bytes  # tables of packets
 
     def __post_init__(self) -> None:
         if self.stall_ms < STEP_MS or min(self.max_pending, self.max_pending_rows) < 1:
@@ -157,7 +158,7 @@ class Aligned:
 def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Aligned:
     """Takes the next packet of the partials log. Raises BrokenLog on a gap."""
     state.expected = max(state.expected, packet.sources)
-    replayed = _final(state, packet) if packet.final else _provisional(state, packet)
+    replayed = (_final if packet.final else _provisional)(state, packet, params)
     state.sources[packet.source].newest_ms = _newest(state)
     _apply_overlay(state, packet.source, params)
     due_ms = max(state.watermark_ms, _watermark(state, params))
@@ -169,7 +170,7 @@ def align(state: AlignmentState, packet: Packet, params: AlignmentParams) -> Ali
     return Aligned(ready, state.watermark_ms, _all_idle(state), replayed)
 
 
-def _final(state: AlignmentState, packet: Packet) -> int:
+def _final(state: AlignmentState, packet: Packet, params: AlignmentParams) -> int:
     fresh: list[tuple[int, Segment]] = []
     for number, segment in enumerate(packet.segments):
         source = state.sources.setdefault(packet.source, Source(next=segment.start))
@@ -189,11 +190,11 @@ def _final(state: AlignmentState, packet: Packet) -> int:
         if overlay is not None and overlay.start < state.sources[packet.source].next:
             del state.overlays[packet.source]
         state.pending = [piece for piece in state.pending if piece.final or piece.source != packet.source]
-        state.pending.extend(_pieces(packet, fresh))
+        state.pending.extend(_pieces(packet, fresh, params))
     return len(packet.segments) - len(fresh)
 
 
-def _provisional(state: AlignmentState, packet: Packet) -> int:
+def _provisional(state: AlignmentState, packet: Packet, params: AlignmentParams) -> int:
     (segment,) = packet.segments
     source = state.sources.setdefault(packet.source, Source(next=segment.start))
     if segment.start != source.next or segment.end < source.told_end:
@@ -202,7 +203,7 @@ def _provisional(state: AlignmentState, packet: Packet) -> int:
     source.idle_clock_ms = max(segment.clock_ms, source.clock_ms)
     if segment.end == segment.start:
         return 0
-    (piece,) = _pieces(packet, [(0, segment)])
+    (piece,) = _pieces(packet, [(0, segment)], params)
     state.overlays[packet.source] = piece
     return 0
 
@@ -217,8 +218,10 @@ def _apply_overlay(state: AlignmentState, number: int, params: AlignmentParams) 
     state.pending.append(overlay)
 
 
-def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]]) -> list[Piece]:
-    terms, facets = slices_by("segment", term_rows(packet)), slices_by("segment", facet_rows(packet))
+def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]], params: AlignmentParams) -> list[Piece]:
+    rows = params.unpack(packet.terms) if packet.terms else frames.empty(PACKET_TERMS)
+    facet_rows = params.unpack(packet.facets) if packet.facets else frames.empty(PACKET_FACETS)
+    terms, facets = slices_by("segment", rows), slices_by("segment", facet_rows)
     return [
         Piece(
             segment.step_ms,

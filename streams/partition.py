@@ -30,8 +30,6 @@ def owners_of(terms: pl.Series, partitions: int) -> Owners:
     return owners
 
 
-def split(rows: pl.DataFrame, owners: Owners, partitions: int) -> list[pl.DataFrame]:
-    """The rows of each detect partition, in their order, given the owner of each row; rows of EVERYWHERE are in all of them."""
-    if partitions == 1:
-        return [rows]
-    return [rows[np.flatnonzero((owners == number) | (owners == ALL))] for number in range(partitions)]
+def split(owners: Owners, partitions: int) -> list[npt.NDArray[np.intp]]:
+    """Which rows each detect partition gets, given the owner of each; those of EVERYWHERE go to all of them."""
+    return [np.flatnonzero((owners == number) | (owners == ALL)) for number in range(partitions)]

@@ -7,12 +7,13 @@ of a segment depends on that segment and the dedup memory of its partition, neve
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas import frames
@@ -48,6 +49,7 @@ class IngestParams:
     segments: SegmentParams = field(default_factory=SegmentParams)
     dedup: DedupParams = field(default_factory=DedupParams)
     enrich: EnrichParams = field(default_factory=EnrichParams)
+    pack: Callable[[pl.DataFrame], bytes] = frames.to_bytes  # tables of packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,10 @@ class SegmentTable:
     def packets(self, *, final: bool, idle_ms: Sequence[int]) -> list[list[Packet]]:
         """Per part, one packet per partials partition."""
         terms = self.enriched.terms.only(_IS_VOICE[self.kinds[self.spoken]])
-        partitions, owners = self.params.partitions, owners_of(terms.vocabulary, self.params.partitions)
+        partitions, pack = self.params.partitions, self.params.pack
+        owners = owners_of(terms.vocabulary, partitions)
         rows, facets = (
-            [self._of_parts(table) for table in split(counted.rows, owners[counted.codes], partitions)]
+            [self._of_parts(counted.rows, places) for places in split(owners[counted.codes], partitions)]
             for counted in (count_terms(self.posts, terms), count_facets(self.posts, terms))
         )
         return [
@@ -118,8 +121,8 @@ class SegmentTable:
                     final=final,
                     segments=self.segments_of(number),
                     idle_ms=idle_ms[number],
-                    terms=frames.to_bytes(rows[partition][number]) if rows[partition][number].height else b"",
-                    facets=frames.to_bytes(facets[partition][number]) if facets[partition][number].height else b"",
+                    terms=pack(rows[partition][number]) if rows[partition][number].height else b"",
+                    facets=pack(facets[partition][number]) if facets[partition][number].height else b"",
                 )
                 for partition in range(partitions)
             ]
@@ -157,12 +160,12 @@ class SegmentTable:
             if isinstance(content, MalformedEvent)
         ]
 
-    def _of_parts(self, rows: pl.DataFrame) -> list[pl.DataFrame]:
-        """The rows of each part, its first segment as number 0."""
-        starts = np.searchsorted(rows["segment"].to_numpy(), self.first_segments).tolist()
+    def _of_parts(self, rows: pl.DataFrame, places: npt.NDArray[np.intp]) -> list[pl.DataFrame]:
+        """The rows of each part that are at these places, its first segment as number 0; copied, as one may be kept for long."""
         first = self.first_segments
-        slices = [rows.slice(start, end - start) for start, end in pairwise(starts)]
-        return [one.with_columns(pl.col("segment") - first[part]) if first[part] else one for part, one in enumerate(slices)]
+        bounds = np.searchsorted(rows["segment"].to_numpy()[places], first).tolist()
+        tables = [rows[places[start:end]] for start, end in pairwise(bounds)]
+        return [one.with_columns(pl.col("segment") - first[part]) if first[part] else one for part, one in enumerate(tables)]
 
     def _duplicates(self) -> Flags:
         segments = self.of_segment[self.at]

@@ -31,7 +31,7 @@ def past(corpus: Corpus, rate: float, end_ms: int, partials: int, fewest: float,
         start_ms = first_ms + number * WINDOW_MS
         frame = counts.with_columns(window_start_ms=pl.lit(start_ms), events=pl.Series(rng.poisson(means), dtype=pl.Int64))
         rows = frame.filter(pl.col("events") > 0).with_columns(originals="events").select(list(PACKET_TERMS)).cast(PACKET_TERMS)  # type: ignore[arg-type]
-        tables = [frames.to_bytes(some) for some in split(rows, owners_of(rows["term"], partials), partials)]
+        tables = [frames.to_bytes(rows[places]) for places in split(owners_of(rows["term"], partials), partials)]
         step_ms = start_ms + WINDOW_MS - 1_000
         segment = Segment(number, number + 1, step_ms, step_ms + WINDOW_MS, records=1, counted=1)
         for source in range(PARTITIONS):

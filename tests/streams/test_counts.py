@@ -106,7 +106,7 @@ def test_each_term_goes_to_one_partition_and_the_total_to_all(drawn: list[Post],
     table, terms = tables(drawn)
     rows, codes = count_terms(table, terms)
     owners = owners_of(terms.vocabulary, partitions)
-    parts = split(rows, owners[codes], partitions)
+    parts = [rows[places] for places in split(owners[codes], partitions)]
     assert len(parts) == partitions
     total = rows.filter(pl.col("term") == EVERYWHERE)
     for number, part in enumerate(parts):
