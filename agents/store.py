@@ -1,10 +1,10 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
 Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES, for FLUSH_MS or until nothing more comes, whichever is first, and a slice of
-records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last ones were written, and ten times as long as
-that took: ClickHouse would rather have few large inserts, the more so when it is busy. Written means: 1 the rows of every table are
-inserted, 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed,
-nothing more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
+records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last ones were written, or ten times as long as
+that took, FLUSH_MS at most: ClickHouse would rather have few large inserts. Written means: 1 the rows of every table are inserted,
+2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed, nothing
+more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts w
 FLUSH_MS = 1_000
 QUIET_MS = 500
 INSERT_REST = 10  # times as long as the last rows took
-LONGEST_REST_S = 5.0
-ENOUGH_ROWS = 10_000  # for an insert, by ClickHouse's own advice
+ENOUGH_ROWS = 5_000  # for an insert: ClickHouse advises 1,000 at least
 SLICE_BYTES = 1_000_000  # of records that become rows at a time; one that is larger comes alone, and so does a batch of windows
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 15.0
 
@@ -162,7 +161,7 @@ class StoreHandler:
         self.metrics.store_batches.labels("written").inc()
         took_s = time.monotonic() - begun
         self.metrics.store_delay.observe(took_s)
-        self._rest_s = min(max(QUIET_MS / 1000, INSERT_REST * took_s), LONGEST_REST_S)
+        self._rest_s = min(max(QUIET_MS / 1000, INSERT_REST * took_s), FLUSH_MS / 1000)
         await self.source.commit(self._ends)  # 3
         self._clear()
         self._written_s = time.monotonic()

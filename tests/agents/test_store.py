@@ -131,7 +131,7 @@ async def test_a_clickhouse_that_takes_long_is_asked_less_often_unless_there_is_
     clickhouse, _, handler = await _empty()
 
     def slow(columns: Columns) -> None:
-        clock[0] += 0.2
+        clock[0] += 0.08
         clickhouse.rows.append(columns.rows)
 
     monkeypatch.setattr(clickhouse, "insert", slow)
@@ -143,13 +143,13 @@ async def test_a_clickhouse_that_takes_long_is_asked_less_often_unless_there_is_
         return written
 
     few, enough = [mention(1)], [mention(number) for number in range(50)]
-    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.3
-    assert [await at(0.4, few), await at(1.0, []), await at(2.2, [])] == [[], [], []], "2 s have not passed"
-    assert await at(2.35, []) == [1]  # until 2.55
-    assert [await at(2.6, enough), await at(2.7, [])] == [[], [50]], "as soon as nothing more comes"
+    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.18
+    assert [await at(0.4, few), await at(0.7, []), await at(0.95, [])] == [[], [], []], "0.8 s have not passed"
+    assert await at(1.0, []) == [1]  # until 1.08
+    assert [await at(1.1, enough), await at(1.2, [])] == [[], [50]], "as soon as nothing more comes"
     monkeypatch.setattr(clickhouse, "insert", _ClickHouse.insert.__get__(clickhouse))
-    assert [await at(3.0, few), await at(4.95, [])] == [[], [1]]
-    assert [await at(5.0, few), await at(5.5, [])] == [[], [1]], "it is fast again"
+    assert [await at(2.0, few), await at(2.1, [])] == [[], [1]]
+    assert [await at(2.2, few), await at(2.65, [])] == [[], [1]], "it is fast again"
 
 
 async def test_a_record_that_is_none_of_ours_stops_store_before_anything_of_it_is_kept() -> None:
