@@ -70,6 +70,7 @@ class Fresh(NamedTuple):
     facets: pl.DataFrame
     parts: Sequence[str]
     in_time: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]  # of terms and facets
+    timely: tuple[pl.DataFrame, pl.DataFrame]  # those of them
     on_time: pl.DataFrame  # step_ms and frames.TERM_ROWS of what is in time, by second, one row per (window, term)
     on_time_facets: pl.DataFrame  # step_ms and frames.FACET_ROWS of the same events, likewise
 
@@ -84,13 +85,14 @@ def sort_out(state: WindowState, pieces: Sequence[Piece], params: WindowParams) 
     taken_off = not state.applied.keys().isdisjoint(piece.source for piece in pieces)
     tables, parts = _stamped(state, pieces, state.watermark_ms)
     terms, facets = (_starts(table) + (WINDOW_MS + params.lateness_ms) > table["step_ms"].to_numpy() for table in tables)
-    on_time, on_time_facets = map(_where, tables, (terms, facets))
+    timely = _where(tables[0], terms), _where(tables[1], facets)
     return Fresh(
         *tables,
         parts,
         (terms, facets),
-        _by_step(on_time.select("step_ms", *frames.TERM_ROWS), taken_off),
-        on_time_facets.drop("part").sort("step_ms", *FACET),
+        timely,
+        _by_step(timely[0].select("step_ms", *frames.TERM_ROWS), taken_off),
+        timely[1].drop("part").sort("step_ms", *FACET),
     )
 
 
@@ -99,7 +101,7 @@ def count_fresh(state: WindowState, fresh: Fresh, watermark_ms: int, version: in
     tables = fresh.terms, fresh.facets
     state.watermark_ms = watermark_ms
     is_open = [flags & (_starts(table) > state.early_ms) for flags, table in zip(fresh.in_time, tables, strict=True)]
-    open_terms, open_facets = map(_where, tables, is_open)
+    open_terms, open_facets = (_where(table, _starts(table) > state.early_ms) for table in fresh.timely)
     _add_to_open(state, open_terms, open_facets, watermark_ms, params)
     out = Out(version, params)
     due_ms = watermark_ms - WINDOW_MS - params.lateness_ms
