@@ -38,6 +38,7 @@ class Sizes:
 
     runs: int
     events: int
+    warm_events: int  # before all is measured
     faust_events: int
     quix_events: int
     bytewax_events: int
@@ -59,6 +60,7 @@ class Sizes:
         return cls(
             runs=options.runs or (1 if quick else 3),
             events=events,
+            warm_events=0 if quick else events // 2,
             faust_events=500 if quick else 2_000,
             quix_events=1_000 if quick else 6_000,
             bytewax_events=2_000 if quick else 15_000,
@@ -89,7 +91,15 @@ async def compare_systems(bench: Bench, sizes: Sizes) -> list[Result]:
         "clickhouse": partial(peers.run_clickhouse, bench, recount),
     }
     wanted = _installed(bench, sizes.systems)
+    if sizes.warm_events and {"whole", "two"} & set(wanted):
+        await _warm_up(bench, Recount(recount.feed.first(sizes.warm_events)))
     return await in_turn({SYSTEMS[key]: run for key, run in systems.items() if key in wanted}, sizes.runs)
+
+
+async def _warm_up(bench: Bench, recount: Recount) -> None:
+    """The broker is as it is after days: a JVM compiles what it does often, on the cores of whoever is measured meanwhile."""
+    run = await drumbeat.run_whole(bench, recount, [None, None])
+    sys.stderr.write(f"  warm-up, not counted: {run.events / run.seconds:,.0f} events/s\n")
 
 
 async def in_turn(systems: Mapping[str, Callable[[], Awaitable[Run]]], runs: int) -> list[Result]:

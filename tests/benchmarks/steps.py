@@ -13,12 +13,16 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 
+import polars as pl
+
+from schemas import frames
 from schemas.events import decode_event
 from schemas.mentions import encode_mention
 from schemas.packets import Packet, decode_packet, encode_packet
 from schemas.rows import window_tables
 from schemas.seen import encode_seen
 from schemas.windows import decode_windows, encode_windows
+from streams.alignment import AlignmentParams
 from streams.brands import compile_watchlist
 from streams.detect import DetectParams, DetectState, detect
 from streams.ingest import ingest, resume
@@ -51,7 +55,7 @@ PLACES = (
     *(Place("ingest: language", _ENRICH, name) for name in ("stated_languages", "fill_languages")),
     Place("ingest: sentiment", _ENRICH, "sentiment_milli"),
     *(Place("ingest: count", _TABLE, name) for name in ("count_terms", "count_facets")),
-    Place("ingest: split", _TABLE, "split"),
+    *(Place("ingest: split", place, name) for place, name in ((_TABLE, "split"), (f"{_TABLE}:SegmentTable", "_of_parts"))),
     Place("tables to bytes", "schemas.frames", "to_bytes"),
     Place("bytes to tables", "schemas.frames", "from_bytes"),
     Place("detect: align", "streams.detect", "align"),
@@ -96,7 +100,7 @@ def _once(records: Partitions) -> dict[str, float]:
 
 
 def _ingested(records: Partitions) -> list[Packet]:
-    params = IngestParams(sources=PARTITIONS, partitions=PARTIALS, author_key=b"drumbeat-local")
+    params = IngestParams(sources=PARTITIONS, partitions=PARTIALS, author_key=b"drumbeat-local", pack=_pack)
     states, watchlist = [resume(number, "raw", number, 0, (), params) for number in range(PARTITIONS)], compile_watchlist(BRANDS)
     packets: list[Packet] = []
     for start, number in product(range(0, max(map(len, records)), BATCH), range(PARTITIONS)):
@@ -110,7 +114,8 @@ def _ingested(records: Partitions) -> list[Packet]:
 
 
 def _detected(packed: Sequence[bytes]) -> list[bytes]:
-    params = [DetectParams(windows=WindowParams(partition=number, partitions=PARTIALS)) for number in range(PARTIALS)]
+    windows_of = [WindowParams(partition=number, partitions=PARTIALS) for number in range(PARTIALS)]
+    params = [DetectParams(windows=one, alignment=AlignmentParams(unpack=_unpack)) for one in windows_of]
     states = [DetectState.fresh(one) for one in params]
     windows = []
     for offset, data in enumerate(packed):
@@ -118,6 +123,14 @@ def _detected(packed: Sequence[bytes]) -> list[bytes]:
         done = detect(states[number], decode_packet(data), offset // PARTIALS, params[number])
         windows += [encode_windows(batch) for batch in done.windows]
     return windows
+
+
+def _pack(table: pl.DataFrame) -> bytes:
+    return frames.to_bytes(table)  # looked up each time, as the stopwatch takes its place
+
+
+def _unpack(data: bytes) -> pl.DataFrame:
+    return frames.from_bytes(data)
 
 
 def _rows(windows: Sequence[bytes]) -> int:
