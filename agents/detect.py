@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from agents.checkpoints import Checkpoints, beside, timed
+from agents.compute import computed
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
@@ -163,7 +164,7 @@ class DetectHandler:
             return
         counts: dict[str, int] = {}
         for owned in self.owned.values():
-            counts |= await asyncio.to_thread(open_counts, owned.state)
+            counts |= await computed(open_counts, owned.state)
         self.open_counts = counts
         done_s = time.monotonic()
         self._count_again_s = done_s + max(OPEN_COUNTS_MS / 1000, (done_s - begun_s) * OPEN_COUNTS_REST)
@@ -171,7 +172,7 @@ class DetectHandler:
     async def _begin(self, tp: TopicPartition, record: ConsumerRecord) -> _Begun:
         owned, packet = self.owned[tp], decode_packet(record.value)
         owned.is_between = True
-        halfway = await asyncio.to_thread(find_surges, owned.state, packet, owned.params)
+        halfway = await computed(find_surges, owned.state, packet, owned.params)
         await self._tell(owned, halfway.candidates)
         return _Begun(tp, record.offset, halfway)
 
@@ -183,7 +184,7 @@ class DetectHandler:
 
     async def _finish(self, begun: _Begun) -> None:
         owned, topics = self.owned[begun.tp], self.settings.topics
-        done = await asyncio.to_thread(count_windows, owned.state, begun.halfway, begun.offset, owned.params)
+        done = await computed(count_windows, owned.state, begun.halfway, begun.offset, owned.params)
         owned.offset, owned.is_between = begun.offset + 1, False
         if done.windows:
             partition = begun.tp.partition
@@ -196,7 +197,7 @@ class DetectHandler:
 
     async def _checkpoint(self, tp: TopicPartition, owned: _Owned) -> asyncio.Task[None]:
         """Holds the state still for as long as it takes to copy what changes in place; packets go on while the rest is done."""
-        frozen = await asyncio.to_thread(owned.state.freeze)
+        frozen = await computed(owned.state.freeze)
         owned.saving = asyncio.create_task(self._save(tp, owned, owned.offset, frozen))
         return owned.saving
 

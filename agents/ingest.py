@@ -19,6 +19,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from agents.compute import computed
 from agents.metrics import Metrics
 from agents.outbox import Outbox, Then
 from agents.read_back import partition_reader
@@ -213,7 +214,7 @@ class IngestHandler:
             arrived.append(Arrived(owned.state, fresh, owned.decode))
             if self.recent is not None:
                 self.recent.add(tp, fresh.offsets, fresh.payloads)
-        found = await asyncio.to_thread(ingest_all, arrived, self.watchlist.compiled, params)
+        found = await computed(ingest_all, arrived, self.watchlist.compiled, params)
         for (tp, records), done in zip(batch.records.items(), found, strict=True):
             if done.commit_offset is not None:
                 await self._finished(tp, done, batch.places[tp], records[-1].timestamp)
@@ -241,7 +242,7 @@ class IngestHandler:
             return
         assert self.params is not None
         watchlist, params = self.watchlist.compiled, self.params
-        found = await asyncio.to_thread(provisional_all, list(asked.values()), int(time.time() * 1000), watchlist, params)
+        found = await computed(provisional_all, list(asked.values()), int(time.time() * 1000), watchlist, params)
         done_s = time.monotonic()
         self._pass_s = done_s - now_s
         self._provisional_again_s = done_s + rest_after(self._pass_s)
