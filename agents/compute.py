@@ -1,7 +1,7 @@
-"""The thread in which this worker's operators compute, one at a time.
+"""The thread in which ingest and detect of this worker compute, one at a time; what little curate does it does in the event loop.
 
-All of them want the interpreter: two at a time would take turns at it every few milliseconds, each with the other's caches cold
-and the other's memory taken anew. What only waits, as for ClickHouse, has other threads.
+Both want the interpreter: two at a time would take turns at it every few milliseconds, each with the other's caches cold and the
+other's memory taken anew. What only waits, as for ClickHouse, has other threads; checkpoints have one that gives way.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import polars as pl
 
@@ -62,11 +64,11 @@ def decode_packet(data: bytes) -> Packet:
     return _decoder.decode(data)
 
 
-def term_rows(packet: Packet) -> pl.DataFrame:
+def term_rows(packet: Packet, unpack: Callable[[bytes], pl.DataFrame] = frames.from_bytes) -> pl.DataFrame:
     """The packet's counts as a frame of `PACKET_TERMS`."""
-    return frames.from_bytes(packet.terms) if packet.terms else frames.empty(PACKET_TERMS)
+    return unpack(packet.terms) if packet.terms else frames.empty(PACKET_TERMS)
 
 
-def facet_rows(packet: Packet) -> pl.DataFrame:
+def facet_rows(packet: Packet, unpack: Callable[[bytes], pl.DataFrame] = frames.from_bytes) -> pl.DataFrame:
     """The packet's break-down as a frame of `PACKET_FACETS`."""
-    return frames.from_bytes(packet.facets) if packet.facets else frames.empty(PACKET_FACETS)
+    return unpack(packet.facets) if packet.facets else frames.empty(PACKET_FACETS)

@@ -25,7 +25,7 @@ import polars as pl
 
 from schemas import frames
 from schemas.errors import BrokenLog
-from schemas.packets import NO_CLOCK_MS, PACKET_FACETS, PACKET_TERMS, Packet, Segment
+from schemas.packets import NO_CLOCK_MS, Packet, Segment, facet_rows, term_rows
 from streams.cells import slices_by
 from streams.segments import STEP_MS
 
@@ -219,9 +219,7 @@ def _apply_overlay(state: AlignmentState, number: int, params: AlignmentParams) 
 
 
 def _pieces(packet: Packet, wanted: Iterable[tuple[int, Segment]], params: AlignmentParams) -> list[Piece]:
-    rows = params.unpack(packet.terms) if packet.terms else frames.empty(PACKET_TERMS)
-    facet_rows = params.unpack(packet.facets) if packet.facets else frames.empty(PACKET_FACETS)
-    terms, facets = slices_by("segment", rows), slices_by("segment", facet_rows)
+    terms, facets = (slices_by("segment", rows(packet, params.unpack)) for rows in (term_rows, facet_rows))
     return [
         Piece(
             segment.step_ms,

@@ -6,12 +6,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
+from unittest.mock import AsyncMock
 
+import polars as pl
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 
+from agents.detect import DetectHandler
 from agents.ingest import (
     BLIND_S,
     FLOWS_S,
@@ -26,12 +30,16 @@ from agents.ingest import (
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.settings import Settings
-from agents.source import Place
+from agents.source import Place, RecordSource
 from agents.watchlist_follower import WatchlistFollower
 from schemas.packets import Packet, Segment
 from schemas.platforms import decoder
 from schemas.seen import SeenIds
-from streams.ingest import Ingested, Outcomes, recent_outcomes, resume
+from streams.alignment import AlignmentState, align
+from streams.brands import compile_watchlist
+from streams.ingest import Ingested, Outcomes, ingest, recent_outcomes, resume
+from streams.recent_tables import RecentTables
+from streams.records import Record
 from streams.segment_table import IngestParams
 from tests.agents.silent_producer import SilentProducer
 
@@ -118,3 +126,19 @@ async def test_a_packet_is_sent_when_the_one_before_is_acknowledged_and_never_wh
     assert producer.sent == first, "it would be a gap in the log for ever"
     with pytest.raises(KafkaTimeoutError):
         await handler.outbox.drain()
+
+
+async def test_tables_that_ingest_packed_are_handed_to_detect_in_the_same_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, metrics, outbox = RecentTables(), Metrics(CollectorRegistry()), Outbox(SilentProducer())
+    handler = IngestHandler(Settings(), outbox, WatchlistFollower(Settings(), metrics), metrics, tables=tables)
+    monkeypatch.setattr(handler, "_partitions", AsyncMock(return_value=1))
+    params = await handler._params(cast(RecordSource, None))
+    posts = [Record(offset, 1_700_000_000_000, b'{"id":"p%d","text":"#kestrel"}' % offset) for offset in range(12)]
+    posts.append(Record(12, 1_700_000_002_000, b'{"id":"later"}'))
+    (packet,) = ingest(resume(0, "raw", 0, 0, (), params), posts, decoder("canonical"), compile_watchlist([]), params).packets
+    assert handler.used()["ingest_recent_tables"] > len(packet.terms) > 0
+    detect = DetectHandler(Settings(), outbox, metrics, tables)
+    monkeypatch.setattr("schemas.frames.from_bytes", None)  # nothing is read
+    aligned = align(AlignmentState(), packet, detect.alignment)
+    assert [piece.terms.filter(pl.col("term") == "hashtag:kestrel")["events"].to_list() for piece in aligned.pieces] == [[12]]
+    assert tables.bytes == 0
