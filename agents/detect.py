@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -40,6 +41,11 @@ CHECKPOINT_REST = 50  # times as long as the processor was busy with the last on
 LONGEST_REST_S = 30.0  # DrumbeatCheckpointOld tells of a minute
 
 
+def rest_after_checkpoint(took_s: float) -> float:
+    """How long no other follows: of a stream that is caught up with they would be a tenth of the work."""
+    return min(max(CHECKPOINT_MS / 1000, CHECKPOINT_REST * took_s), LONGEST_REST_S)
+
+
 @dataclass(slots=True)
 class _Owned:
     """One partials partition of this worker."""
@@ -52,7 +58,7 @@ class _Owned:
     saved_s: float
     told: list[asyncio.Future[Any]] = field(default_factory=list)  # acknowledgement of the last candidates
     saving: asyncio.Task[None] | None = None  # the newest checkpoint; finished or not
-    rest_s: float = CHECKPOINT_MS / 1000  # from the last one to the next
+    rest_s: float = field(default_factory=partial(rest_after_checkpoint, 0.0))  # from the last one to the next
     is_between: bool = False  # a packet is half applied: the state is that of no offset
 
     def is_saving(self) -> bool:
@@ -66,11 +72,6 @@ class _Begun(NamedTuple):
     tp: TopicPartition
     offset: int
     halfway: Halfway
-
-
-def rest_after_checkpoint(took_s: float) -> float:
-    """How long no other follows: of a stream that is caught up with they would be a tenth of the work."""
-    return min(max(CHECKPOINT_MS / 1000, CHECKPOINT_REST * took_s), LONGEST_REST_S)
 
 
 class DetectHandler:

@@ -13,7 +13,6 @@ import agents.detect
 import agents.worker
 from agents.__main__ import main
 from streams.alignment import AlignmentParams
-from streams.detect import DetectParams
 
 CHECKPOINT_MS = 1_000
 BATCH_RECORDS = 100
@@ -21,7 +20,7 @@ STALL_MS = (
     6_000_000  # streams are fed up to a hundred times faster than they happened: a stall of 60 s is as much longer in log time
 )
 
-vars(agents.detect)["DetectParams"] = partial(DetectParams, alignment=AlignmentParams(stall_ms=STALL_MS))
+vars(agents.detect)["AlignmentParams"] = partial(AlignmentParams, stall_ms=STALL_MS)
 agents.curate.CHECKPOINT_MS = agents.detect.CHECKPOINT_MS = CHECKPOINT_MS
 agents.worker.MAX_RECORDS["ingest"] = BATCH_RECORDS
 
