@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 import aiohttp
 import polars as pl
@@ -25,7 +25,7 @@ from tests.benchmarks.bench import Bench, Run
 from tests.benchmarks.brands import BRANDS
 from tests.benchmarks.broker import offsets
 from tests.benchmarks.feed import PARTITIONS, RATE
-from tests.benchmarks.processes import Child, child, cpu_s, peak_bytes, pinned
+from tests.benchmarks.processes import Child, child, cpu_s, peak_bytes, pinned, spread
 from tests.benchmarks.recount import CELL, Recount, WrongCount, added, compare
 from tests.clickhouse_server import ClickHouseServer
 from tests.integration.logs import prepare
@@ -49,17 +49,27 @@ async def run_ingest(bench: Bench, recount: Recount) -> Run:
 
 
 async def run_whole(bench: Bench, recount: Recount, cores: Sequence[int | None]) -> Run:
-    """All agents in as many processes as cores, and ClickHouse in a process of its own beside the broker."""
+    """All agents in as many processes as cores, and ClickHouse in a process of its own beside the broker.
+
+    Where a worker may run on any core (None), broker and ClickHouse may too: on cores of their own they would hold up the one
+    worker that shares these, and the other would wait for it.
+    """
     name = bench.name("whole")
     async with clickhouse_server(bench, name) as server:
         settings = bench.broker.settings(prefix=name, clickhouse=server.dsn(), session_timeout_ms=bench.broker.session_ms)
-        clickhouse = ClickHouse.connect(settings.clickhouse)
-        clickhouse.apply_migrations()
-        async with workers(bench, settings, ALL, cores) as started:
-            run = await _measured(bench, settings, started, recount, _stored)
-            _compare_stored(clickhouse, recount)
-        clickhouse.close()
+        with spread() if None in cores else nullcontext():
+            run = await _until_stored(bench, settings, recount, cores)
     await bench.broker.forget(settings.prefix)
+    return run
+
+
+async def _until_stored(bench: Bench, settings: Settings, recount: Recount, cores: Sequence[int | None]) -> Run:
+    clickhouse = ClickHouse.connect(settings.clickhouse)
+    clickhouse.apply_migrations()
+    async with workers(bench, settings, ALL, cores) as started:
+        run = await _measured(bench, settings, started, recount, _stored)
+        _compare_stored(clickhouse, recount)
+    clickhouse.close()
     return run
 
 

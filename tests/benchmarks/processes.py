@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,33 @@ def pinned(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def spread() -> Iterator[None]:
+    """Within, this process and all that it has started (broker, ClickHouse) run on any core, afterwards where they were before."""
+    before = {pid: os.sched_getaffinity(pid) for pid in _family(os.getpid())}
+    for pid in before:
+        _move(pid, set(ALL_CORES))
+    try:
+        yield
+    finally:
+        for pid, cores_before in before.items():
+            _move(pid, cores_before)
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child_pid in children.read_text(encoding="ascii").split():
+            yield from _family(int(child_pid))
+
+
+def _move(pid: int, to: set[int]) -> None:
+    """With all its threads; one that has ended meanwhile stays where it is."""
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), to)
 
 
 def peak_bytes(pid: int) -> int:
