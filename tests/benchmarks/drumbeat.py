@@ -48,22 +48,22 @@ async def run_ingest(bench: Bench, recount: Recount) -> Run:
     return run
 
 
-async def run_whole(bench: Bench, recount: Recount, cores: Sequence[int | None]) -> Run:
-    """All agents in as many processes as cores, and ClickHouse in a process of its own beside the broker.
+async def run_whole(bench: Bench, recount: Recount, cores: Sequence[int]) -> Run:
+    """All agents in as many processes as cores, each pinned to its own, and ClickHouse in a process of its own.
 
-    Where a worker may run on any core (None), broker and ClickHouse may too: on cores of their own they would hold up the one
-    worker that shares these, and the other would wait for it.
+    Beside one worker, broker and ClickHouse stay on the other core. Where workers have all cores they may run on any: on one of
+    them they would hold up the worker that is there, and the others would wait for it.
     """
     name = bench.name("whole")
     async with clickhouse_server(bench, name) as server:
         settings = bench.broker.settings(prefix=name, clickhouse=server.dsn(), session_timeout_ms=bench.broker.session_ms)
-        with spread() if None in cores else nullcontext():
+        with spread() if len(cores) > 1 else nullcontext():
             run = await _until_stored(bench, settings, recount, cores)
     await bench.broker.forget(settings.prefix)
     return run
 
 
-async def _until_stored(bench: Bench, settings: Settings, recount: Recount, cores: Sequence[int | None]) -> Run:
+async def _until_stored(bench: Bench, settings: Settings, recount: Recount, cores: Sequence[int]) -> Run:
     clickhouse = ClickHouse.connect(settings.clickhouse)
     clickhouse.apply_migrations()
     async with workers(bench, settings, ALL, cores) as started:
@@ -75,7 +75,7 @@ async def _until_stored(bench: Bench, settings: Settings, recount: Recount, core
 
 @asynccontextmanager
 async def workers(
-    bench: Bench, settings: Settings, agents: str, cores: Sequence[int | None], module: str = "agents"
+    bench: Bench, settings: Settings, agents: str, cores: Sequence[int], module: str = "agents"
 ) -> AsyncIterator[list[Child]]:
     """Worker processes that own their shares of empty topics."""
     await prepare(settings, BRANDS, PARTITIONS)

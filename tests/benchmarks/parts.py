@@ -38,7 +38,7 @@ class Sizes:
 
     runs: int
     events: int
-    warm_events: int  # before all is measured
+    warms: bool  # the broker, before all is measured
     faust_events: int
     quix_events: int
     bytewax_events: int
@@ -60,7 +60,7 @@ class Sizes:
         return cls(
             runs=options.runs or (1 if quick else 3),
             events=events,
-            warm_events=0 if quick else events // 2,
+            warms=not quick,
             faust_events=500 if quick else 2_000,
             quix_events=1_000 if quick else 6_000,
             bytewax_events=2_000 if quick else 15_000,
@@ -84,21 +84,21 @@ async def compare_systems(bench: Bench, sizes: Sizes) -> list[Result]:
         "limit": partial(run_limit, bench, recount),
         "ingest": partial(drumbeat.run_ingest, bench, recount),
         "whole": partial(drumbeat.run_whole, bench, recount, [bench.core]),
-        "two": partial(drumbeat.run_whole, bench, recount, [None, None]),
+        "two": partial(drumbeat.run_whole, bench, recount, [bench.core, bench.other]),
         "faust": partial(run_plain_faust, bench, few),
         "quix": partial(peers.run_quix, bench, some),
         "bytewax": partial(peers.run_bytewax, bench, more),
         "clickhouse": partial(peers.run_clickhouse, bench, recount),
     }
     wanted = _installed(bench, sizes.systems)
-    if sizes.warm_events and {"whole", "two"} & set(wanted):
-        await _warm_up(bench, Recount(recount.feed.first(sizes.warm_events)))
+    if sizes.warms and {"whole", "two"} & set(wanted):
+        await _warm_up(bench, recount)
     return await in_turn({SYSTEMS[key]: run for key, run in systems.items() if key in wanted}, sizes.runs)
 
 
 async def _warm_up(bench: Bench, recount: Recount) -> None:
     """The broker is as it is after days: a JVM compiles what it does often, on the cores of whoever is measured meanwhile."""
-    run = await drumbeat.run_whole(bench, recount, [None, None])
+    run = await drumbeat.run_whole(bench, recount, [bench.core, bench.other])
     sys.stderr.write(f"  warm-up, not counted: {run.events / run.seconds:,.0f} events/s\n")
 
 
