@@ -28,10 +28,10 @@ def cores() -> tuple[int, int]:
 
 
 @contextmanager
-def pinned(core: int | None) -> Iterator[None]:
-    """Processes started within run on that core only, with all their threads; None: on all there are."""
+def pinned(core: int) -> Iterator[None]:
+    """Processes started within run on that core only, with all their threads."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, ALL_CORES if core is None else {core})
+    os.sched_setaffinity(0, {core})
     try:
         yield
     finally:
@@ -54,8 +54,9 @@ def spread() -> Iterator[None]:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child_pid in children.read_text(encoding="ascii").split():
-            yield from _family(int(child_pid))
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends meanwhile
+            for child_pid in children.read_text(encoding="ascii").split():
+                yield from _family(int(child_pid))
 
 
 def _move(pid: int, to: set[int]) -> None:
@@ -118,7 +119,7 @@ async def child(
     module: str,
     arguments: Sequence[object],
     *,
-    core: int | None,
+    core: int,
     log: Path,
     python: str = sys.executable,
     variables: Mapping[str, str] | None = None,
