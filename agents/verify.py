@@ -36,7 +36,7 @@ from agents.watchlist import read_watchlist
 from schemas.windows import WINDOW_MS
 from streams.brands import compile_watchlist
 
-HEARD_S = 15.0  # an idle source says so at least every 12.5 s
+HEARD_S = 20.0  # an idle source says so at least every 12.5 s, later where its worker has no time
 LATEST_MS = 7_258_118_400_000  # year 2200: no event is later
 
 
@@ -117,7 +117,6 @@ class _Verifier:
         await watch.begin()
         self.newest_ms = self._newest(self.committed)
         self.began_at = {tp: part.position for tp, part in self.recount.parts.items()}
-        self.listened_s = time.monotonic()
 
     def listens(self, found: Verified) -> bool:
         """Whether it is worth while to wait for what idle sources say."""
@@ -125,7 +124,7 @@ class _Verifier:
         quiet = [tp for tp, part in parts if self.starts[tp] < part.position == self.began_at[tp]]
         is_all_heard = all(map(self._is_told, quiet))
         unsure = found.comparison.open_windows + found.comparison.in_motion
-        return unsure > 0 and not is_all_heard and time.monotonic() - self.listened_s < HEARD_S
+        return unsure > 0 and not is_all_heard and self.watch.listened_s < HEARD_S
 
     async def look(self, deadline_s: float) -> Verified:
         """The tables beside the recount, as the module says."""

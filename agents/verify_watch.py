@@ -26,6 +26,8 @@ class PipelineWatch:
     def __init__(self, settings: Settings, asker: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         self.settings, self.asker, self.admin = settings, asker, admin
         self.heard: dict[int, int] = {}  # idle source -> offset behind the last record it had read
+        self.listened_s = 0.0  # how long sources could be heard: from `begin` to the last time it was read what they say
+        self._began_s = 0.0
         self._read: dict[TopicPartition, int] = {}
         self._alerts = Alerts()
 
@@ -37,10 +39,11 @@ class PipelineWatch:
         self._stores = await partitions_of(self.settings, self.admin, topics_of(self.settings, "store"))
         self._moments = [tp for tp in self._stores if tp.topic == names.moments]
         self._read |= await self.ends(self._partials[:1])
+        self._began_s = time.monotonic()
 
     async def listen(self) -> None:
         """What sources have said since: idle, with everything up to an offset, or something else. One partition tells all."""
-        tp = self._partials[0]
+        tp, now_s = self._partials[0], time.monotonic()
         async with partition_reader(self.settings, tp) as reader:
             for record in await reader.read(self._read[tp], reader.end):
                 packet = decode_packet(record.value)
@@ -49,6 +52,7 @@ class PipelineWatch:
                 else:
                     self.heard[packet.source] = packet.segments[0].end
             self._read[tp] = max(self._read[tp], reader.end)
+        self.listened_s = now_s - self._began_s
 
     async def detected(self, deadline_s: float) -> list[str]:
         """Waits until detect has committed what is there now; what it still lacks at the deadline."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter, defaultdict
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,7 +15,8 @@ from agents.raw_recount import Recounted
 from agents.recount import CELLS, NEVER_MS, Dead, Outcomes
 from agents.recount_compare import EVERYTHING_MS, LEFT_OUT, STORED, Comparison, Difference, Scope, compare
 from agents.recount_tally import Post, Said
-from agents.verify import Asked, Verified
+from agents.settings import Settings
+from agents.verify import HEARD_S, Asked, Verified, _Verifier
 from agents.verify_beside import Alerts, Wrong, wrong_alerts, wrong_dead_letters, wrong_mentions
 
 START_MS = 1_760_000_000_000
@@ -129,6 +132,23 @@ def test_an_alert_has_one_body_everywhere_and_no_sequence_is_left_out() -> None:
     ]
     told.is_whole = False
     assert not {"c/0", "d/0"} & {one.which for one in wrong_alerts(told, told, stored)}
+
+
+@pytest.mark.parametrize(
+    ("listens", "listened_s", "heard", "in_motion"),
+    [(True, HEARD_S - 1, {}, 3), (False, HEARD_S, {}, 3), (False, 1, {}, 0), (False, 1, {7: 40}, 3), (True, 1, {7: 39}, 3)],
+)
+def test_idle_sources_are_listened_to_for_so_long_however_long_the_tables_took(
+    listens: bool, listened_s: float, heard: dict[int, int], in_motion: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody: Any = None
+    verifier: Any = _Verifier(Settings(), Asked(), nobody, nobody, nobody)
+    part = SimpleNamespace(position=40, raw=SimpleNamespace(open=lambda: SimpleNamespace(end=40)))
+    verifier.starts, verifier.began_at, verifier.recount = {"tp": 0}, {"tp": 40}, SimpleNamespace(parts={"tp": part})
+    verifier.watch.heard, verifier.watch.listened_s = heard, listened_s
+    monkeypatch.setattr(_Verifier, "_source", lambda *_: 7)
+    found = Verified(Comparison(5, 0, 0, [], in_motion, 0), Outcomes(), [], 0, 0, 0, 0, 0, 0)
+    assert verifier.listens(found) is listens
 
 
 def test_people_see_each_difference_and_how_much_was_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
