@@ -35,6 +35,7 @@ from agents.settings import Settings
 from schemas.errors import BrokenLog
 
 POLL_MS = 100  # how long a batch waits for records; an empty batch is the agent's heartbeat
+CATCHING_UP_S = 2.0
 NEVER_MS = 2**31 - 1  # an agent that waits for ClickHouse does not poll; liveness is the heartbeat and /livez
 _LOST = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
@@ -97,6 +98,7 @@ class RecordSource(Service):
         self.giving = False  # a rebalance waits for the agent to let go
         self.beat = time.monotonic()  # last time the agent finished a batch
         self.lag = 0
+        self.caught_up_s = time.monotonic()  # last time a batch was all that there was to read
         self.lock = asyncio.Lock()  # a batch and a rebalance never overlap
         self._places: dict[TopicPartition, Place] = {}
         self._made = self._processed = 0  # batches of this epoch
@@ -151,7 +153,13 @@ class RecordSource(Service):
                 await self.handler.handle(batch)
                 self._processed += 1
                 self._measure_lag(batch)
+                if not any(place.lag for place in batch.places.values()):
+                    self.caught_up_s = time.monotonic()
             self.beat = time.monotonic()
+
+    def is_catching_up(self) -> bool:
+        """Whether every batch of the last seconds left something unread, as those of a live stream do not."""
+        return time.monotonic() - self.caught_up_s > CATCHING_UP_S
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Makes the offsets durable; a partition that was lost meanwhile is somebody else's to commit."""

@@ -1,8 +1,9 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
 Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES, for FLUSH_MS or until nothing more comes, whichever is first, and a slice of
-records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last ones were written, or ten times as long as
-that took, FLUSH_MS at most: ClickHouse would rather have few large inserts. Written means: 1 the rows of every table are inserted,
+records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last time that so few were written, or ten
+times as long as that took, FLUSH_MS at most: ClickHouse would rather have few large inserts. While this worker catches up with a
+log nobody waits for its rows now, and they are gathered for BEHIND_MS. Written means: 1 the rows of every table are inserted,
 2 ClickHouse has answered, 3 only then are the offsets committed. While ClickHouse does not answer nothing is committed, nothing
 more is taken, and the same rows are sent again, with backoff and jitter; tables are idempotent, so once more is harmless.
 """
@@ -35,6 +36,7 @@ from schemas.windows import decode_windows
 FLUSH_ROWS = 50_000
 FLUSH_BYTES = 64_000_000  # of columns: 50,000 mentions with the longest texts would be 4 GB
 FLUSH_MS = 1_000
+BEHIND_MS = 5_000  # an insert costs ClickHouse what 5,000 rows do, however few it has
 QUIET_MS = 500
 INSERT_REST = 10  # times as long as the last rows took
 ENOUGH_ROWS = 5_000  # for an insert: ClickHouse advises 1,000 at least
@@ -53,17 +55,19 @@ def require_schema(clickhouse: ClickHouse, dsn: str) -> None:
 
 
 class StoreHandler:
-    """The store agent's buffer."""
+    """The store agent's buffer. `is_behind`: whether what it stores comes from a log that this worker still catches up with."""
 
-    def __init__(self, settings: Settings, clickhouse: ClickHouse, metrics: Metrics) -> None:
-        self.settings, self.clickhouse, self.metrics = settings, clickhouse, metrics
+    def __init__(
+        self, settings: Settings, clickhouse: ClickHouse, metrics: Metrics, is_behind: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.settings, self.clickhouse, self.metrics, self.is_behind = settings, clickhouse, metrics, is_behind
         topics = settings.topics
         self.kinds = {
             topics.mentions: _Kind(lambda record: decode_mention(record.value), mention_columns),
             topics.moments: _Kind(lambda record: (decode_moment(record.value), record.value), moment_columns),
             topics.dead_letters: _Kind(_dead_letter, dead_letter_columns),
         }
-        self._written_s, self._rest_s = -math.inf, 0.0  # when the last rows were, and how long nothing is after that
+        self._written_s, self._rest_s = -math.inf, 0.0  # when few rows were for the last time, and how long no few are after that
         self._since_s = 0.0
         self._has_schema = False
         self._clear()
@@ -90,15 +94,20 @@ class StoreHandler:
                 self._take(tp, some)
                 if self._is_full() and not await self._flush():
                     return
-        now_s = time.monotonic()
-        is_time = not batch.records or now_s - self._since_s >= FLUSH_MS / 1000
-        is_enough = now_s - self._written_s >= self._rest_s or self._waiting_rows >= ENOUGH_ROWS
-        if self._ends and is_time and is_enough:
+        if self._ends and self._is_due(time.monotonic(), more_may_come=bool(batch.records)):
             await self._flush()
 
     def used(self) -> dict[str, int]:
         """How full the buffer is; see agents.bounds."""
         return {"store_rows": self._waiting_rows, "store_bytes": self._bytes}
+
+    def _is_due(self, now_s: float, *, more_may_come: bool) -> bool:
+        waited_s = now_s - self._since_s
+        if self.is_behind():
+            return waited_s >= BEHIND_MS / 1000
+        if more_may_come and waited_s < FLUSH_MS / 1000:
+            return False
+        return now_s - self._written_s >= self._rest_s or self._waiting_rows >= ENOUGH_ROWS
 
     @property
     def _waiting_rows(self) -> int:
@@ -139,7 +148,7 @@ class StoreHandler:
 
     async def _flush(self) -> bool:
         """Whether all is written; False: the partitions are to be given away, and nothing is committed."""
-        begun, backoff_s = time.monotonic(), FIRST_BACKOFF_S
+        begun, backoff_s, are_few = time.monotonic(), FIRST_BACKOFF_S, self._waiting_rows < ENOUGH_ROWS
         self._keep([kind.columns() for kind in self.kinds.values() if kind.taken])
         tables = [columns for columns in joined(self._pending) if columns.rows]
         while tables:
@@ -161,10 +170,10 @@ class StoreHandler:
         self.metrics.store_batches.labels("written").inc()
         took_s = time.monotonic() - begun
         self.metrics.store_delay.observe(took_s)
-        self._rest_s = min(max(QUIET_MS / 1000, INSERT_REST * took_s), FLUSH_MS / 1000)
         await self.source.commit(self._ends)  # 3
         self._clear()
-        self._written_s = time.monotonic()
+        if are_few:
+            self._written_s, self._rest_s = time.monotonic(), min(max(QUIET_MS / 1000, INSERT_REST * took_s), FLUSH_MS / 1000)
         return True
 
     def _clear(self) -> None:

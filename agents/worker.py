@@ -91,11 +91,12 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
     clickhouse = await _clickhouse(settings) if "store" in agents else None
     recent = RecentPosts() if {"ingest", "curate"} <= agents else None
     tables = RecentTables() if {"ingest", "detect"} <= agents else None
-    sources = [
-        _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables)
-        for name in AGENTS
-        if name in agents
-    ]
+    sources: list[RecordSource] = []
+    for name in AGENTS:
+        if name in agents:
+            sources.append(
+                _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables, tuple(sources))
+            )
     app = build_app(settings, sources)
     health = Health(sources, watchlist)
     page = PageFeed(settings)
@@ -151,6 +152,7 @@ def _source(
     clickhouse: ClickHouse | None,
     recent: RecentPosts | None,
     tables: RecentTables | None,
+    before: Sequence[RecordSource],
 ) -> RecordSource:
     topics = settings.topics
     handler: Handler
@@ -164,7 +166,7 @@ def _source(
         handler, names = CurateHandler(settings, outbox, watchlist, metrics, recent), [topics.candidates]
     else:
         assert clickhouse is not None, "store needs ClickHouse"
-        handler = StoreHandler(settings, clickhouse, metrics)
+        handler = StoreHandler(settings, clickhouse, metrics, lambda: any(source.is_catching_up() for source in before))
         names = handler.topics
     return RecordSource(name, names, handler, settings, metrics, MAX_RECORDS[name])
 

@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
+from agents import source as source_module
 from agents.metrics import Metrics
 from agents.settings import Settings
-from agents.source import Batch, RecordSource
+from agents.source import Batch, Place, RecordSource
 from schemas.errors import BrokenLog
 
 RAW = TopicPartition("social.raw", 0)
@@ -101,6 +103,20 @@ async def test_a_batch_that_is_lost_between_source_and_agent_is_noticed() -> Non
     with pytest.raises(BrokenLog, match="batch 1 of this assignment, expected 0"):
         await source.process(Batch(source.epoch, 1, {}, {}))
     assert handler.offsets == []
+
+
+async def test_a_log_is_caught_up_with_while_no_batch_of_two_seconds_was_all_there_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(source_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=lambda: clock[0]))
+    source = RecordSource("ingest", [RAW.topic], _FromTheStart(), Settings(), Metrics(CollectorRegistry()))
+    source.consumer = _Log()
+    await source.take([RAW])
+    found = []
+    for number, unread in enumerate([5, 5, 5, 0, 5, 0, 5, 5, 5, 5]):
+        clock[0] = 101.0 + number
+        await source.process(Batch(source.epoch, number, {}, {RAW: Place(10, 10 + unread)}))
+        found.append(source.is_catching_up())
+    assert found == [False, False, True, False, False, False, False, False, True, True]
 
 
 async def test_a_reader_whose_wait_is_cancelled_by_somebody_else_stops_the_worker_instead_of_idling() -> None:

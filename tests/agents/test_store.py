@@ -143,13 +143,31 @@ async def test_a_clickhouse_that_takes_long_is_asked_less_often_unless_there_is_
         return written
 
     few, enough = [mention(1)], [mention(number) for number in range(50)]
-    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.18
+    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.98
     assert [await at(0.4, few), await at(0.7, []), await at(0.95, [])] == [[], [], []], "0.8 s have not passed"
-    assert await at(1.0, []) == [1]  # until 1.08
+    assert await at(1.0, []) == [1]  # until 1.88
     assert [await at(1.1, enough), await at(1.2, [])] == [[], [50]], "as soon as nothing more comes"
+    assert [await at(1.5, few), await at(1.85, []), await at(1.95, [])] == [[], [], [1]], "many at once are no reason to rest"
     monkeypatch.setattr(clickhouse, "insert", _ClickHouse.insert.__get__(clickhouse))
-    assert [await at(2.0, few), await at(2.1, [])] == [[], [1]]
-    assert [await at(2.2, few), await at(2.65, [])] == [[], [1]], "it is fast again"
+    assert [await at(3.0, few), await at(3.1, [])] == [[], [1]]
+    assert [await at(3.2, few), await at(3.65, [])] == [[], [1]], "it is fast again"
+
+
+async def test_rows_of_a_log_that_is_caught_up_with_are_written_seldom_and_the_last_of_them_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    clickhouse, _, handler = await _empty()
+    written = []
+    for number in range(100):
+        clock[0] = 100.0 + number / 8
+        handler.is_behind = lambda: number < 90  # noqa: B023  # called within this turn
+        await handler.handle(_batch(MENTIONS, [mention(number)]) if number < 90 and number % 2 else Batch(0, 0, {}, {}))
+        written.append((number, len(clickhouse.rows)))
+    at = [number for (number, now), (_, before) in zip(written[1:], written, strict=False) if now > before]
+    assert at == [41, 83, 90], "five seconds after the first of them"
+    assert sum(clickhouse.rows) == 45
 
 
 async def test_a_record_that_is_none_of_ours_stops_store_before_anything_of_it_is_kept() -> None:
