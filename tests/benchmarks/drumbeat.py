@@ -165,10 +165,12 @@ async def _stored(bench: Bench, settings: Settings, started: Sequence[Child], re
     """When store had committed what ClickHouse then shows to be all; only a commit is a reason for the work of a question."""
     await _committed(bench, settings, started, recount)
     deadline, seen = time.monotonic() + PATIENCE_S, list[int]()
+    clickhouse = ClickHouse.connect(settings.clickhouse)
     async with offsets(bench.broker, settings.group("store"), settings.topics.windows, PARTIALS) as committed:
         while True:
             now, ended = await committed.now(), time.monotonic()
-            if now != seen and await asyncio.to_thread(_is_all_there, settings.clickhouse, recount):
+            if now != seen and await asyncio.to_thread(_is_all_there, clickhouse, recount):
+                clickhouse.close()
                 return ended
             seen = now
             _check(started)
@@ -177,17 +179,17 @@ async def _stored(bench: Bench, settings: Settings, started: Sequence[Child], re
             await asyncio.sleep(_POLL_S)
 
 
-def _is_all_there(dsn: str, recount: Recount) -> bool:
+def _is_all_there(clickhouse: ClickHouse, recount: Recount) -> bool:
     """Asks for the last window first, for sums over all of them only when it is there."""
-    posts, pairs = (int(cells["events"].sum()) for cells in (recount.cells.filter(pl.col("term") == EVERYWHERE), recount.cells))
     last = int(recount.cells["window_start_ms"].max())  # type: ignore[arg-type]
     before = {"before": recount.feed.end_ms, "last": last}
-    clickhouse = ClickHouse.connect(dsn)
-    try:
-        steps = ((1, (_LAST,)), (posts, (_ALL_POSTS,)), (pairs, (_STORED, _LEFT_OUT)))
-        return all(sum(int(clickhouse.query(sql, before)["n"][0]) for sql in queries) >= wanted for wanted, queries in steps)
-    finally:
-        clickhouse.close()
+
+    def found(*queries: str) -> int:
+        return sum(int(clickhouse.query(sql, before)["n"][0]) for sql in queries)
+
+    if not found(_LAST) or found(_ALL_POSTS) < recount.cells.filter(pl.col("term") == EVERYWHERE)["events"].sum():
+        return False
+    return found(_STORED, _LEFT_OUT) >= recount.cells["events"].sum()
 
 
 _BEFORE = "toUnixTimestamp64Milli(window_start) < {before:Int64}"
