@@ -67,7 +67,7 @@ def mention_columns(mentions: Sequence[Mention]) -> Columns:
         _times("event_time", (m.event_ms for m in kept)),
         pl.Series("platform", [m.platform for m in kept], pl.String),
         pl.Series("kind", [m.kind for m in kept], pl.String),
-        pl.Series("brands", [m.brands for m in kept], pl.List(pl.String)),
+        frames.texts_of([m.brands for m in kept]).alias("brands"),
         pl.Series("text", [m.text for m in kept], pl.String),
         pl.Series("lang", [m.lang for m in kept], pl.String),
         pl.Series("author_hash", [m.author_hash for m in kept], pl.UInt64),
@@ -75,7 +75,7 @@ def mention_columns(mentions: Sequence[Mention]) -> Columns:
         pl.Series("sentiment_milli", [m.sentiment_milli for m in kept], pl.Int32),
         pl.Series("url", [m.url for m in kept], pl.String),
         pl.Series("community", [m.community for m in kept], pl.String),
-        pl.Series("terms", [m.terms for m in kept], pl.List(pl.String)),
+        frames.texts_of([m.terms for m in kept]).alias("terms"),
     )
 
 

@@ -226,9 +226,9 @@ class SegmentTable:
             {
                 "text": pl.Series([event.text for event in events], dtype=pl.String),
                 "lang": pl.Series([event.lang for event in events], dtype=pl.String),
-                "tags": _lists([event.tags for event in events]),
-                "mentions": _lists([event.mentions for event in events]),
-                "links": _lists([event.links for event in events]),
+                "tags": frames.texts_of([event.tags for event in events]),
+                "mentions": frames.texts_of([event.mentions for event in events]),
+                "links": frames.texts_of([event.links for event in events]),
             }
         )
         return enrich(frame, watchlist, self.params.enrich)
@@ -259,15 +259,3 @@ class SegmentTable:
             terms=tuple(terms),
         )
         return position, mention
-
-
-def _lists(values: list[tuple[str, ...]]) -> pl.Series:
-    """The tuples as a list column; most are empty, and polars takes 10 µs to look into one from Python."""
-    flat = list(chain.from_iterable(values))
-    nothing = pl.Series([[]], dtype=pl.List(pl.String))
-    if not flat:
-        return nothing.new_from_index(0, len(values))
-    row = np.repeat(np.arange(len(values)), list(map(len, values)))
-    filled = pl.DataFrame({"row": row, "texts": flat}).group_by("row", maintain_order=True).agg("texts")
-    rows = pl.DataFrame({"row": np.arange(len(values))})
-    return rows.join(filled, on="row", how="left", maintain_order="left")["texts"].fill_null(nothing)

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_series_equal
 
 from schemas import frames
 
@@ -32,6 +35,9 @@ def test_a_frame_comes_back_column_for_column() -> None:
 _TWO_WRITE_AND_ONE_LOOKS = """
 import threading
 import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_series_equal
 from schemas.frames import to_bytes
 
 frame = pl.DataFrame({"a": range(20_000), "b": [str(n) for n in range(20_000)]})
@@ -46,3 +52,8 @@ while any(thread.is_alive() for thread in threads):
 def test_a_frame_is_looked_at_while_threads_write_it() -> None:
     """In a process of its own: what this is about is a deadlock with the interpreter's lock, which no timeout in here survives."""
     subprocess.run([sys.executable, "-c", _TWO_WRITE_AND_ONE_LOOKS], check=True, timeout=60, cwd=Path(__file__).parents[2])
+
+
+@given(st.lists(st.lists(st.text(max_size=3), max_size=4).map(tuple), max_size=8))
+def test_texts_become_the_column_that_polars_makes_of_them(values: list[tuple[str, ...]]) -> None:
+    assert_series_equal(frames.texts_of(values), pl.Series(values, dtype=pl.List(pl.String)), check_names=False)
