@@ -35,7 +35,7 @@ from agents.settings import Settings
 from schemas.errors import BrokenLog
 
 POLL_MS = 100  # how long a batch waits for records; an empty batch is the agent's heartbeat
-CATCHING_UP_S = 2.0
+CATCHING_UP_S = 2.0  # a live stream leaves something unread now and then
 NEVER_MS = 2**31 - 1  # an agent that waits for ClickHouse does not poll; liveness is the heartbeat and /livez
 _LOST = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 

@@ -92,7 +92,7 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
     recent = RecentPosts() if {"ingest", "curate"} <= agents else None
     tables = RecentTables() if {"ingest", "detect"} <= agents else None
     sources: list[RecordSource] = []
-    for name in AGENTS:
+    for name in AGENTS:  # store is the last and knows the others
         if name in agents:
             sources.append(
                 _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables, tuple(sources))

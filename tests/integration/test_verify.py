@@ -28,7 +28,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 STREAM, BROKEN = make_stream(7)
 COUNTED = recount(STREAM, Settings().lateness_ms)
 END_MS = START_MS + MINUTES * 60_000
-LOOKS = 3  # a broker that gives no answer for three seconds makes every source begin its silence anew
 
 
 async def verified(
@@ -61,11 +60,8 @@ async def test_verify_finds_nothing_in_a_stream_and_exactly_what_was_changed_in_
         Worker(settings, place / "ingest.log", agents="ingest") as ingesting,
     ):
         await drained(settings, worker, COUNTED.posts, END_MS)
-        for _ in range(LOOKS):
-            code, rows, summary = await verified(settings, worker)
-            assert (code, rows) == (exits.OK, [])
-            if summary["open_windows"] == summary["in_motion"] == 0:
-                break
+        code, rows, summary = await verified(settings, worker)
+        assert (code, rows) == (exits.OK, [])
         assert summary["records"] >= len(STREAM) - 100
         assert summary["open_windows"] == summary["in_motion"] == 0
         assert summary["compared"] > 1_000

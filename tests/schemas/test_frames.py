@@ -35,9 +35,6 @@ def test_a_frame_comes_back_column_for_column() -> None:
 _TWO_WRITE_AND_ONE_LOOKS = """
 import threading
 import polars as pl
-from hypothesis import given
-from hypothesis import strategies as st
-from polars.testing import assert_series_equal
 from schemas.frames import to_bytes
 
 frame = pl.DataFrame({"a": range(20_000), "b": [str(n) for n in range(20_000)]})
