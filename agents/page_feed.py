@@ -31,6 +31,10 @@ QUEUE = 64  # messages a browser may be behind: a minute of pulses
 MAX_BROWSERS = 50
 PULSE_S = 1.0
 LOOKED_AT_S = 15.0
+GATHERED_BYTES = {
+    "moments": 1,
+    "windows": 1024 * 1024,
+}  # that a request waits for, half a second at most: counts are told once a second
 RETRY_S = 2.0
 
 Message = tuple[str, bytes]  # SSE event name and its JSON
@@ -79,8 +83,8 @@ class PageFeed:
         """Begin to read; returns at once, the broker may come later."""
         topics = self._settings.topics
         self._tasks = [
-            asyncio.create_task(self._follow(topics.moments, LOOK_BACK["moments"], self.apply_moment)),
-            asyncio.create_task(self._follow(topics.windows, LOOK_BACK["windows"], self.apply_windows)),
+            asyncio.create_task(self._follow("moments", topics.moments, self.apply_moment)),
+            asyncio.create_task(self._follow("windows", topics.windows, self.apply_windows)),
             asyncio.create_task(self._pulse()),
         ]
 
@@ -169,12 +173,17 @@ class PageFeed:
                 self._changed = False
                 self._tell("counts", orjson.dumps({**self._view.counts(), "connected": self._is_connected()}))
 
-    async def _follow(self, topic: str, look_back: int, apply: Callable[[bytes], None]) -> None:
+    async def _follow(self, kind: str, topic: str, apply: Callable[[bytes], None]) -> None:
         while True:
-            consumer = AIOKafkaConsumer(**self._settings.kafka_options(), enable_auto_commit=False, auto_offset_reset="latest")
+            consumer = AIOKafkaConsumer(
+                **self._settings.kafka_options(),
+                enable_auto_commit=False,
+                auto_offset_reset="latest",
+                fetch_min_bytes=GATHERED_BYTES[kind],
+            )
             try:
                 await consumer.start()
-                await _seek_near_end(consumer, topic, look_back)
+                await _seek_near_end(consumer, topic, LOOK_BACK[kind])
                 self._connected[topic] = True
                 async for record in consumer:
                     self.take(apply, record.value or b"")

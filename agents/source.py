@@ -34,12 +34,24 @@ from agents.metrics import Metrics
 from agents.settings import Settings
 from schemas.errors import BrokenLog
 
-POLL_MS = 100  # how long a batch waits for records; an empty batch is the agent's heartbeat
 CATCHING_UP_S = 2.0  # a live stream leaves something unread now and then
 NEVER_MS = 2**31 - 1  # an agent that waits for ClickHouse does not poll; liveness is the heartbeat and /livez
 _LOST = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source asks for records: what a batch holds at most, and how long it waits for some.
+
+    A request is answered once the broker has `min_bytes` for it, or after `wait_ms`. Only one is under way at a time: what comes
+    into a partition that it does not name waits for its end. An empty batch is the agent's heartbeat.
+    """
+
+    max_records: int = 4_000
+    wait_ms: int = 100
+    min_bytes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,13 @@ class RecordSource(Service):
     """One consumer group member feeding one agent."""
 
     def __init__(
-        self, name: str, topics: Sequence[str], handler: Handler, settings: Settings, metrics: Metrics, max_records: int = 4_000
+        self,
+        name: str,
+        topics: Sequence[str],
+        handler: Handler,
+        settings: Settings,
+        metrics: Metrics,
+        reading: Reading = Reading(),
     ) -> None:
         super().__init__()
         self.name = name
@@ -91,7 +109,7 @@ class RecordSource(Service):
         self.handler = handler
         self.settings = settings
         self.metrics = metrics
-        self.max_records = max_records
+        self.reading = reading
         self.channel: Any = None  # the agent's; set when the app is put together
         self.epoch = 0
         self.ready = False
@@ -117,7 +135,8 @@ class RecordSource(Service):
             heartbeat_interval_ms=max(self.settings.session_timeout_ms // 5, 500),
             max_poll_interval_ms=NEVER_MS,
             max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=self.reading.wait_ms,
+            fetch_min_bytes=self.reading.min_bytes,
             metadata_max_age_ms=30_000,
         )
         self.consumer.subscribe(topics=list(self.topics), listener=_Listener(self))
@@ -135,9 +154,10 @@ class RecordSource(Service):
             await self.crash(BrokenLog(f"{self.label}: reading was broken off: {error!r}"))
 
     async def _read(self) -> None:
+        reading = self.reading
         while not self.should_stop:
             epoch = self.epoch
-            records = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
+            records = await self.consumer.getmany(timeout_ms=reading.wait_ms, max_records=reading.max_records)
             if self.ready and epoch == self.epoch:
                 number, self._made = self._made, self._made + 1
                 await self.channel.put(Batch(epoch, number, records, await self._read_places(records)))

@@ -1,6 +1,6 @@
 """Store: windows, mentions, moments and dead letters from Kafka into ClickHouse.
 
-Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES, for FLUSH_MS or until nothing more comes, whichever is first, and a slice of
+Rows are gathered up to FLUSH_ROWS, FLUSH_BYTES, for FLUSH_MS or until nothing more is there, whichever is first, and a slice of
 records more. Fewer than ENOUGH_ROWS also wait until QUIET_MS have passed since the last time that so few were written, or ten
 times as long as that took, FLUSH_MS at most: ClickHouse would rather have few large inserts. While this worker catches up with a
 log nobody waits for its rows now, and they are gathered for BEHIND_MS. Written means: 1 the rows of every table are inserted,
@@ -94,18 +94,18 @@ class StoreHandler:
                 self._take(tp, some)
                 if self._is_full() and not await self._flush():
                     return
-        if self._ends and self._is_due(time.monotonic(), more_may_come=bool(batch.records)):
+        if self._ends and self._is_due(time.monotonic(), more_is_there=any(place.lag for place in batch.places.values())):
             await self._flush()
 
     def used(self) -> dict[str, int]:
         """How full the buffer is; see agents.bounds."""
         return {"store_rows": self._waiting_rows, "store_bytes": self._bytes}
 
-    def _is_due(self, now_s: float, *, more_may_come: bool) -> bool:
+    def _is_due(self, now_s: float, *, more_is_there: bool) -> bool:
         waited_s = now_s - self._since_s
         if self.is_behind():
             return waited_s >= BEHIND_MS / 1000
-        if more_may_come and waited_s < FLUSH_MS / 1000:
+        if more_is_there and waited_s < FLUSH_MS / 1000:
             return False
         return now_s - self._written_s >= self._rest_s or self._waiting_rows >= ENOUGH_ROWS
 

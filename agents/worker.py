@@ -27,7 +27,7 @@ from agents.outbox import Outbox
 from agents.page_feed import PageFeed
 from agents.recent_posts import RecentPosts
 from agents.settings import Settings
-from agents.source import Handler, RecordSource
+from agents.source import Handler, Reading, RecordSource
 from agents.store import StoreHandler, require_schema
 from agents.watchlist_follower import WatchlistFollower
 from agents.web import Web
@@ -37,12 +37,13 @@ from streams.recent_tables import RecentTables
 from streams.warm import warm_up
 
 PROVISIONAL_PAGE_S = 0.5
-MAX_RECORDS = {
-    "ingest": 32_000,  # what a fetch brings of two partitions: what is cut off of a third costs 30 ms, however little it is
-    "detect": 64,
-    "curate": 256,
-    "store": 4_000,
-}  # per batch; a packet can stand for thousands of events
+READING = {  # broker and worker take about a millisecond for every answer, however little is in it
+    "ingest": Reading(32_000),  # what a fetch brings of two partitions: what is cut off of a third costs 30 ms
+    "detect": Reading(64),  # a packet can stand for thousands of events
+    "curate": Reading(256, wait_ms=500),  # of its one partition every request asks
+    "store": Reading(4_000, wait_ms=250, min_bytes=1024 * 1024),  # it gathers rows anyway
+}
+BATCH_BYTES = 256 * 1024  # messages for one partition that leave together: a send waits for a full batch to leave
 
 GC_THRESHOLD = (60_000, 10, 10)  # a batch makes 16,000 records and more; looking through all of them every 700 took 6 % of the time
 COLLECT_S = 30.0  # a quiet worker makes so little that is new that it would wait for hours, with the tables that cycles hold
@@ -81,7 +82,12 @@ def collect_seldom() -> None:
 async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -> AsyncIterator[tuple[App, str]]:
     """Everything started in order, stopped in the opposite one."""
     producer = AIOKafkaProducer(
-        **settings.kafka_options(), acks="all", linger_ms=5, max_request_size=MAX_MESSAGE_BYTES, request_timeout_ms=60_000
+        **settings.kafka_options(),
+        acks="all",
+        linger_ms=5,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=MAX_MESSAGE_BYTES,
+        request_timeout_ms=60_000,
     )
     try:
         await producer.start()
@@ -168,7 +174,7 @@ def _source(
         assert clickhouse is not None, "store needs ClickHouse"
         handler = StoreHandler(settings, clickhouse, metrics, lambda: any(source.is_catching_up() for source in before))
         names = handler.topics
-    return RecordSource(name, names, handler, settings, metrics, MAX_RECORDS[name])
+    return RecordSource(name, names, handler, settings, metrics, READING[name])
 
 
 async def _clickhouse(settings: Settings) -> ClickHouse:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from agents import source as source_module
 from agents.metrics import Metrics
 from agents.settings import Settings
-from agents.source import Batch, Place, RecordSource
+from agents.source import Batch, Place, Reading, RecordSource
 from schemas.errors import BrokenLog
 
 RAW = TopicPartition("social.raw", 0)
@@ -93,6 +93,33 @@ async def test_a_read_that_spans_an_assignment_loses_no_record_of_the_new_one() 
     pump.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await pump
+
+
+async def test_a_source_asks_for_as_much_and_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _Asked()
+    monkeypatch.setattr(source_module, "AIOKafkaConsumer", asked)
+    source = RecordSource("store", [RAW.topic], _FromTheStart(), Settings(), Metrics(CollectorRegistry()), Reading(7, 250, 1_000))
+    await source.on_start()
+    with contextlib.suppress(asyncio.CancelledError):
+        await source._read()
+    assert asked.of_broker == {"fetch_max_wait_ms": 250, "fetch_min_bytes": 1_000}
+    assert asked.of_client == {"timeout_ms": 250, "max_records": 7}
+
+
+class _Asked:
+    """A consumer, and what it was asked for until its first read, which is cancelled."""
+
+    def __call__(self, **options: Any) -> _Asked:
+        self.of_broker = {name: value for name, value in options.items() if name in ("fetch_max_wait_ms", "fetch_min_bytes")}
+        return self
+
+    def subscribe(self, **_: Any) -> None: ...
+
+    async def start(self) -> None: ...
+
+    async def getmany(self, **options: int) -> None:
+        self.of_client = options
+        raise asyncio.CancelledError
 
 
 async def test_a_batch_that_is_lost_between_source_and_agent_is_noticed() -> None:

@@ -15,7 +15,7 @@ from agents import store
 from agents.clickhouse import ClickHouse
 from agents.metrics import Metrics
 from agents.settings import Settings
-from agents.source import Batch, RecordSource
+from agents.source import Batch, Place, RecordSource
 from agents.store import StoreHandler
 from schemas.errors import BrokenLog
 from schemas.mentions import Mention, encode_mention
@@ -75,8 +75,10 @@ async def _empty() -> tuple[_ClickHouse, _Source, StoreHandler]:
     return clickhouse, source, handler
 
 
-def _batch(topic: str, values: Sequence[bytes]) -> Batch:
-    return Batch(0, 0, {TopicPartition(topic, 0): [record(topic, at, one) for at, one in enumerate(values)]}, {})
+def _batch(topic: str, values: Sequence[bytes], unread: int = 0) -> Batch:
+    """All that there is, but for so many."""
+    tp, records = TopicPartition(topic, 0), [record(topic, at, one) for at, one in enumerate(values)]
+    return Batch(0, 0, {tp: records} if records else {}, {tp: Place(len(records), len(records) + unread)})
 
 
 async def test_a_batch_of_many_windows_is_inserted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,19 +107,18 @@ async def test_what_comes_once_a_second_is_written_at_once_and_what_never_stops_
     monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     clickhouse, _, handler = await _empty()
 
-    async def at(seconds: float, values: Sequence[bytes]) -> list[int]:
+    async def at(seconds: float, values: Sequence[bytes], unread: int = 0) -> list[int]:
         clock[0] = 100.0 + seconds
-        await handler.handle(_batch(MENTIONS, values) if values else Batch(0, 0, {}, {}))
+        await handler.handle(_batch(MENTIONS, values, unread))
         written, clickhouse.rows = clickhouse.rows, []
         return written
 
-    assert await at(0.0, [mention(1)]) == []
-    assert await at(0.1, [mention(2)]) == [], "more may come"
-    assert await at(0.2, []) == [2]
-    assert await at(0.3, [mention(3)]) == []
-    assert await at(0.4, []) == [], "not often"
-    assert await at(0.75, []) == [1]
-    endless = [await at(2.0 + number / 8, [mention(number)]) for number in range(25)]
+    assert await at(0.0, [mention(1)], unread=1) == [], "more is there"
+    assert await at(0.1, [mention(2)]) == [2]
+    assert await at(0.2, [mention(3)]) == [], "not often"
+    assert await at(0.55, []) == []
+    assert await at(0.65, []) == [1]
+    endless = [await at(2.0 + number / 8, [mention(number)], unread=1) for number in range(25)]
     assert [number for number, written in enumerate(endless) if written] == [8, 17], "a second after the first of them"
     assert await at(5.125, []) == [7]
 
@@ -138,19 +139,19 @@ async def test_a_clickhouse_that_takes_long_is_asked_less_often_unless_there_is_
 
     async def at(seconds: float, values: Sequence[bytes]) -> list[int]:
         clock[0] = 100.0 + seconds
-        await handler.handle(_batch(MENTIONS, values) if values else Batch(0, 0, {}, {}))
+        await handler.handle(_batch(MENTIONS, values))
         written, clickhouse.rows = clickhouse.rows, []
         return written
 
     few, enough = [mention(1)], [mention(number) for number in range(50)]
-    assert [await at(0.0, few), await at(0.1, [])] == [[], [1]]  # until 0.98
-    assert [await at(0.4, few), await at(0.7, []), await at(0.95, [])] == [[], [], []], "0.8 s have not passed"
-    assert await at(1.0, []) == [1]  # until 1.88
-    assert [await at(1.1, enough), await at(1.2, [])] == [[], [50]], "as soon as nothing more comes"
-    assert [await at(1.5, few), await at(1.85, []), await at(1.95, [])] == [[], [], [1]], "many at once are no reason to rest"
+    assert await at(0.0, few) == [1]  # until 0.88
+    assert [await at(0.4, few), await at(0.6, []), await at(0.85, [])] == [[], [], []], "0.8 s have not passed"
+    assert await at(0.9, []) == [1]  # until 1.78
+    assert await at(1.1, enough) == [50], "as soon as nothing more is there"
+    assert [await at(1.5, few), await at(1.75, []), await at(1.85, [])] == [[], [], [1]], "many at once are no reason to rest"
     monkeypatch.setattr(clickhouse, "insert", _ClickHouse.insert.__get__(clickhouse))
-    assert [await at(3.0, few), await at(3.1, [])] == [[], [1]]
-    assert [await at(3.2, few), await at(3.65, [])] == [[], [1]], "it is fast again"
+    assert await at(3.0, few) == [1]
+    assert [await at(3.2, few), await at(3.55, [])] == [[], [1]], "it is fast again"
 
 
 async def test_rows_of_a_log_that_is_caught_up_with_are_written_seldom_and_the_last_of_them_at_once(
@@ -163,7 +164,7 @@ async def test_rows_of_a_log_that_is_caught_up_with_are_written_seldom_and_the_l
     for number in range(100):
         clock[0] = 100.0 + number / 8
         handler.is_behind = lambda: number < 90  # noqa: B023  # called within this turn
-        await handler.handle(_batch(MENTIONS, [mention(number)]) if number < 90 and number % 2 else Batch(0, 0, {}, {}))
+        await handler.handle(_batch(MENTIONS, [mention(number)] if number < 90 and number % 2 else []))
         written.append((number, len(clickhouse.rows)))
     at = [number for (number, now), (_, before) in zip(written[1:], written, strict=False) if now > before]
     assert at == [41, 83, 90], "five seconds after the first of them"

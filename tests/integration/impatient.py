@@ -12,6 +12,7 @@ import agents.curate
 import agents.detect
 import agents.worker
 from agents.__main__ import main
+from agents.source import Reading
 from streams.alignment import AlignmentParams
 
 CHECKPOINT_MS = 1_000
@@ -22,7 +23,7 @@ STALL_MS = (
 
 vars(agents.detect)["AlignmentParams"] = partial(AlignmentParams, stall_ms=STALL_MS)
 agents.curate.CHECKPOINT_MS = agents.detect.CHECKPOINT_MS = CHECKPOINT_MS
-agents.worker.MAX_RECORDS["ingest"] = BATCH_RECORDS
+agents.worker.READING["ingest"] = Reading(BATCH_RECORDS)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,7 +18,7 @@ for tables in (None, RecentTables(1)):
     assert detect.DetectHandler(Settings(), None, Metrics(CollectorRegistry()), tables).alignment.stall_ms == impatient.STALL_MS
 owned = detect._Owned(None, None, None, 0, 0, 0.0)
 assert owned.rest_s * 1000 == detect.rest_after_checkpoint(0.0) * 1000 == curate.CHECKPOINT_MS == impatient.CHECKPOINT_MS
-assert worker.MAX_RECORDS["ingest"] == impatient.BATCH_RECORDS
+assert worker.READING["ingest"].max_records == impatient.BATCH_RECORDS
 """
 
 
