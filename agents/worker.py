@@ -95,14 +95,7 @@ async def _parts(settings: Settings, agents: frozenset[str], metrics: Metrics) -
         raise BrokerUnavailable(f"broker {settings.kafka} does not answer: {error}") from error
     watchlist = WatchlistFollower(settings, metrics)
     clickhouse = await _clickhouse(settings) if "store" in agents else None
-    recent = RecentPosts() if {"ingest", "curate"} <= agents else None
-    tables = RecentTables() if {"ingest", "detect"} <= agents else None
-    sources: list[RecordSource] = []
-    for name in AGENTS:  # store is the last and knows the others
-        if name in agents:
-            sources.append(
-                _source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables, tuple(sources))
-            )
+    sources = _sources(settings, agents, producer, watchlist, metrics, clickhouse)
     app = build_app(settings, sources)
     health = Health(sources, watchlist)
     page = PageFeed(settings)
@@ -147,6 +140,25 @@ async def _until(app: App, stop: asyncio.Event) -> None:
             task.cancel()
     if app.crash_reason is not None:
         raise app.crash_reason
+
+
+def _sources(
+    settings: Settings,
+    agents: frozenset[str],
+    producer: AIOKafkaProducer,
+    watchlist: WatchlistFollower,
+    metrics: Metrics,
+    clickhouse: ClickHouse | None,
+) -> list[RecordSource]:
+    """A source for each of the agents, which know of each other what saves work."""
+    recent = RecentPosts() if {"ingest", "curate"} <= agents else None
+    tables = RecentTables() if {"ingest", "detect"} <= agents else None
+    sources: list[RecordSource] = []
+    for name in AGENTS:  # store is the last and knows the others
+        if name in agents:
+            before = tuple(sources)
+            sources.append(_source(name, settings, Outbox(producer), watchlist, metrics, clickhouse, recent, tables, before))
+    return sources
 
 
 def _source(

@@ -2,37 +2,97 @@
 
 from __future__ import annotations
 
-from typing import cast
+import math
+from typing import Any, cast
 
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from agents.clickhouse import ClickHouse
-from agents.metrics import Metrics
-from agents.outbox import Outbox
+from agents.curate import CurateHandler
+from agents.detect import DetectHandler
+from agents.ingest import IngestHandler
+from agents.metrics import AGENTS, Metrics
 from agents.settings import Settings
 from agents.source import RecordSource
 from agents.store import StoreHandler
 from agents.watchlist_follower import WatchlistFollower
-from agents.worker import _source
+from agents.worker import _sources
+from schemas import frames
+from schemas.packets import PACKET_TERMS
+from tests.agents.silent_producer import SilentProducer
+
+PARTITION = TopicPartition("social.partials", 0)
 
 
-class _Other:
-    """A source of the same worker."""
-
-    behind = False
-
-    def is_catching_up(self) -> bool:
-        return self.behind
-
-
-def test_store_is_behind_while_any_other_source_of_its_worker_is() -> None:
+async def _started(*agents: str) -> dict[str, RecordSource]:
     settings, metrics = Settings(), Metrics(CollectorRegistry())
-    ingest, detect = _Other(), _Other()
-    others = cast("tuple[RecordSource, ...]", (ingest, detect))
-    outbox, watchlist = cast(Outbox, None), cast(WatchlistFollower, None)
     clickhouse = ClickHouse.connect("clickhouse://default@127.0.0.1:1/drumbeat")  # opened by the first call only
-    store = _source("store", settings, outbox, watchlist, metrics, clickhouse, None, None, others).handler
+    producer, watchlist = cast(AIOKafkaProducer, SilentProducer()), WatchlistFollower(settings, metrics)
+    return {one.name: one for one in _sources(settings, frozenset(agents), producer, watchlist, metrics, clickhouse)}
+
+
+@pytest.mark.parametrize("behind", ["ingest", "detect", "curate"])
+async def test_store_is_behind_while_any_other_agent_of_its_worker_is(behind: str) -> None:
+    sources = await _started(*AGENTS)
+    store = sources["store"].handler
     assert isinstance(store, StoreHandler)
     assert not store.is_behind()
-    detect.behind = True
+    sources["store"].caught_up_s = -math.inf
+    assert not store.is_behind(), "what it lags behind itself is a reason to write"
+    sources[behind].caught_up_s = -math.inf
     assert store.is_behind()
+
+
+async def test_detect_gets_the_very_tables_that_ingest_of_its_worker_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest, detect = await _handlers(monkeypatch, "ingest", "detect")
+    table = frames.empty(PACKET_TERMS).clone()
+    assert detect.unpack(ingest.pack(table)) is table
+
+
+async def test_without_ingest_in_its_worker_detect_reads_tables_from_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, detect = await _handlers(monkeypatch, "detect")
+    (ingest, _) = await _handlers(monkeypatch, "ingest")
+    table = frames.empty(PACKET_TERMS).clone()
+    found = detect.unpack(ingest.pack(table))
+    assert found is not table
+    assert found.equals(table)
+
+
+async def test_curate_looks_for_posts_where_ingest_of_its_worker_leaves_them() -> None:
+    sources = await _started("ingest", "curate")
+    ingest, curate = sources["ingest"].handler, sources["curate"].handler
+    assert isinstance(ingest, IngestHandler)
+    assert isinstance(curate, CurateHandler)
+    assert curate.posts._recent is ingest.recent is not None
+
+
+async def _handlers(monkeypatch: pytest.MonkeyPatch, *agents: str) -> tuple[Any, Any]:
+    """The parameters with which ingest and detect of one worker do their work; None for one that does not run."""
+    found: list[Any] = []
+    sources = await _started(*agents)
+    for name in ("ingest", "detect"):
+        handler = sources[name].handler if name in sources else None
+        if isinstance(handler, IngestHandler):
+            monkeypatch.setattr(handler, "_partitions", _one)
+            found.append(await handler._params(sources[name]))
+        elif isinstance(handler, DetectHandler):
+            monkeypatch.setattr("agents.detect.Checkpoints", _NoCheckpoints)
+            found.append((await handler._load(PARTITION, 1, 0)).params.alignment)
+        else:
+            found.append(None)
+    ingest, detect = found
+    return ingest, detect
+
+
+async def _one(source: RecordSource, topic: str) -> int:
+    return 1
+
+
+class _NoCheckpoints:
+    """Of an owner that has written none."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    async def load(self) -> None: ...
