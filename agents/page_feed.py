@@ -31,10 +31,7 @@ QUEUE = 64  # messages a browser may be behind: a minute of pulses
 MAX_BROWSERS = 50
 PULSE_S = 1.0
 LOOKED_AT_S = 15.0
-GATHERED_BYTES = {
-    "moments": 1,
-    "windows": 1024 * 1024,
-}  # that a request waits for, half a second at most: counts are told once a second
+GATHERED_BYTES = {"moments": 1, "windows": 1024 * 1024}  # for which a request waits, half a second at most
 RETRY_S = 2.0
 
 Message = tuple[str, bytes]  # SSE event name and its JSON

@@ -21,6 +21,8 @@ from agents.watchlist_follower import WatchlistFollower
 from agents.worker import _sources
 from schemas import frames
 from schemas.packets import PACKET_TERMS
+from streams.alignment import AlignmentParams
+from streams.segment_table import IngestParams
 from tests.agents.silent_producer import SilentProducer
 
 PARTITION = TopicPartition("social.partials", 0)
@@ -46,16 +48,17 @@ async def test_store_is_behind_while_any_other_agent_of_its_worker_is(behind: st
 
 
 async def test_detect_gets_the_very_tables_that_ingest_of_its_worker_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    ingest, detect = await _handlers(monkeypatch, "ingest", "detect")
+    sources = await _started("ingest", "detect")
     table = frames.empty(PACKET_TERMS).clone()
-    assert detect.unpack(ingest.pack(table)) is table
+    packed = (await _ingesting(monkeypatch, sources["ingest"])).pack(table)
+    assert (await _aligning(monkeypatch, sources["detect"])).unpack(packed) is table
 
 
 async def test_without_ingest_in_its_worker_detect_reads_tables_from_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, detect = await _handlers(monkeypatch, "detect")
-    (ingest, _) = await _handlers(monkeypatch, "ingest")
+    ingest, detect = (await _started("ingest"))["ingest"], (await _started("detect"))["detect"]
     table = frames.empty(PACKET_TERMS).clone()
-    found = detect.unpack(ingest.pack(table))
+    packed = (await _ingesting(monkeypatch, ingest)).pack(table)
+    found = (await _aligning(monkeypatch, detect)).unpack(packed)
     assert found is not table
     assert found.equals(table)
 
@@ -68,22 +71,18 @@ async def test_curate_looks_for_posts_where_ingest_of_its_worker_leaves_them() -
     assert curate.posts._recent is ingest.recent is not None
 
 
-async def _handlers(monkeypatch: pytest.MonkeyPatch, *agents: str) -> tuple[Any, Any]:
-    """The parameters with which ingest and detect of one worker do their work; None for one that does not run."""
-    found: list[Any] = []
-    sources = await _started(*agents)
-    for name in ("ingest", "detect"):
-        handler = sources[name].handler if name in sources else None
-        if isinstance(handler, IngestHandler):
-            monkeypatch.setattr(handler, "_partitions", _one)
-            found.append(await handler._params(sources[name]))
-        elif isinstance(handler, DetectHandler):
-            monkeypatch.setattr("agents.detect.Checkpoints", _NoCheckpoints)
-            found.append((await handler._load(PARTITION, 1, 0)).params.alignment)
-        else:
-            found.append(None)
-    ingest, detect = found
-    return ingest, detect
+async def _ingesting(monkeypatch: pytest.MonkeyPatch, source: RecordSource) -> IngestParams:
+    """The parameters with which ingest does its work."""
+    assert isinstance(source.handler, IngestHandler)
+    monkeypatch.setattr(source.handler, "_partitions", _one)
+    return await source.handler._params(source)
+
+
+async def _aligning(monkeypatch: pytest.MonkeyPatch, source: RecordSource) -> AlignmentParams:
+    """Those with which detect takes packets."""
+    assert isinstance(source.handler, DetectHandler)
+    monkeypatch.setattr("agents.detect.Checkpoints", _NoCheckpoints)
+    return (await source.handler._load(PARTITION, 1, 0)).params.alignment
 
 
 async def _one(source: RecordSource, topic: str) -> int:
